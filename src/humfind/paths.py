@@ -1,0 +1,22 @@
+"""Where the project's own folders are, from whichever working directory a notebook is opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder that holds ``notebooks/``, ``meta_data/``, ``crepe_freq/`` and ``runs/``.
+
+    In order: the environment variable HUMFIND_HOME; the nearest folder at or above the working directory
+    with a ``notebooks`` folder in it; the checkout that this package was installed from; the working directory.
+    """
+    if chosen := os.environ.get("HUMFIND_HOME"):
+        return Path(chosen).resolve()
+    here = Path.cwd().resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    for folder in (here, *here.parents, checkout):
+        if (folder / "notebooks" / "01_crepe_transform.ipynb").is_file():
+            return folder
+    return here

@@ -1,0 +1,245 @@
+"""The seven hand-overs between a recording and a ranking.
+
+    Recording -> F0 -> Contour -> Windows -> Embeddings -> Hits -> Ranking
+
+Each is frozen and checks itself when it is made, so that inner code trusts its input.
+
+Conventions
+-----------
+- Pitch in Hz has one mark for "no pitch": ``hz == 0``. Pitch in semitones is on the MIDI scale
+  (69 is 440 Hz) and is finite everywhere; ``voiced`` tells which frames were really sung.
+- ``tempo_ratio`` is hum seconds a song second: 1.25 means that the hum takes 1.25 times as long.
+- A song is named by its ``music_id``, a string; inside arrays it is a row number of ``music_ids``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class InputError(ValueError):
+    """Something that the user can mend; the message says what, where and how (exit status 2)."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_floats(name: str, values: np.ndarray, ndim: int) -> None:
+    _require(values.dtype == np.float32, f"{name} is {values.dtype}, expected float32")
+    _require(values.ndim == ndim, f"{name} has {values.ndim} dimensions, expected {ndim}")
+    _require(bool(np.isfinite(values).all()), f"{name} holds NaN or infinity")
+
+
+def _require_columns(owner: str, length: int, **columns: np.ndarray) -> None:
+    for name, column in columns.items():
+        _require(column.shape == (length,), f"{owner}.{name} has shape {column.shape}, not {(length,)}")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Mono audio. samples: (n,) float32, nominally within [-1, 1]; rate_hz: samples a second."""
+
+    samples: Floats
+    rate_hz: int
+
+    def __post_init__(self) -> None:
+        _require_floats("samples", self.samples, 1)
+        _require(self.rate_hz > 0, f"rate_hz is {self.rate_hz}")
+
+    @property
+    def length_s(self) -> float:
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True)
+class F0:
+    """Fundamental frequency. hz, confidence: (n,) float32; frame i is centred at ``i * hop_s``.
+
+    hz 0 denotes no pitch; confidence lies in [0, 1]. A frame is voiced when ``hz > 0`` and
+    ``confidence >= threshold``, the threshold being the tracker's.
+    """
+
+    hz: Floats
+    confidence: Floats
+    hop_s: float
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require_floats("hz", self.hz, 1)
+        _require_floats("confidence", self.confidence, 1)
+        _require_columns("F0", len(self.hz), confidence=self.confidence)
+        _require(self.hop_s > 0, f"hop_s is {self.hop_s}")
+        _require(bool((self.hz >= 0).all()), "hz holds negative values; 0 denotes no pitch")
+        inside = (self.confidence >= 0) & (self.confidence <= 1)
+        _require(bool(inside.all()), "confidence leaves [0, 1]")
+
+    @property
+    def voiced(self) -> Bools:
+        return (self.hz > 0) & (self.confidence >= self.threshold)
+
+    @property
+    def length_s(self) -> float:
+        return len(self.hz) * self.hop_s
+
+
+@dataclass(frozen=True)
+class Contour:
+    """A melody line. semitones: (n,) float32, MIDI scale, gaps filled; voiced: (n,) bool, sung here."""
+
+    semitones: Floats
+    voiced: Bools
+    frame_s: float
+
+    def __post_init__(self) -> None:
+        _require_floats("semitones", self.semitones, 1)
+        _require_columns("Contour", len(self.semitones), voiced=self.voiced)
+        _require(self.voiced.dtype == np.bool_, f"voiced is {self.voiced.dtype}, expected bool")
+        _require(self.frame_s > 0, f"frame_s is {self.frame_s}")
+
+    @property
+    def length_s(self) -> float:
+        return len(self.semitones) * self.frame_s
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Pieces of one recording, ready for an encoder, that know where they came from.
+
+    values: (n, channels, length_frames) float32. start_s, length_s: where in the recording, in its
+    own seconds. tempo_ratio: recording seconds a window second. key: the pitch that was subtracted
+    (MIDI semitones; 0 where nothing was).
+    """
+
+    values: Floats
+    start_s: Floats
+    length_s: Floats
+    tempo_ratio: Floats
+    key: Floats
+
+    def __post_init__(self) -> None:
+        _require_floats("values", self.values, 3)
+        _require(len(self.values) > 0, "a recording has at least one window")
+        for name in ("start_s", "length_s", "tempo_ratio", "key"):
+            _require_floats(name, getattr(self, name), 1)
+            _require_columns("Windows", len(self.values), **{name: getattr(self, name)})
+        _require(bool((self.tempo_ratio > 0).all()), "tempo_ratio must be positive")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One vector a window. vectors: (n, dim) float32."""
+
+    vectors: Floats
+
+    def __post_init__(self) -> None:
+        _require_floats("vectors", self.vectors, 2)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A hum, on its way to a ranking. name: base name of its file."""
+
+    name: str
+    contour: Contour
+    windows: Windows
+    embeddings: Embeddings
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.windows) == len(self.embeddings),
+            f"{self.name}: {len(self.windows)} windows but {len(self.embeddings)} embeddings",
+        )
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Song windows near a query's windows, one row a pair, sorted by (query window, distance).
+
+    query_window, song, song_window: (m,) int64; song is a row of music_ids, song_window a row of the
+    index. distance: (m,) float32, Euclidean. start_s, length_s, key: (m,) float32, of the song window.
+    music_ids: every song of the index, found or not.
+    """
+
+    query_window: Ints
+    song: Ints
+    song_window: Ints
+    distance: Floats
+    start_s: Floats
+    length_s: Floats
+    key: Floats
+    music_ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        m = len(self.query_window)
+        for name in ("query_window", "song", "song_window"):
+            column = getattr(self, name)
+            _require(column.dtype == np.int64, f"{name} is {column.dtype}, expected int64")
+            _require_columns("Hits", m, **{name: column})
+        for name in ("distance", "start_s", "length_s", "key"):
+            _require_floats(name, getattr(self, name), 1)
+            _require_columns("Hits", m, **{name: getattr(self, name)})
+        known = (self.song >= 0) & (self.song < len(self.music_ids))
+        _require(bool(known.all()), "a hit names a song that the index does not have")
+
+    def __len__(self) -> int:
+        return len(self.query_window)
+
+
+@dataclass(frozen=True)
+class Match:
+    """Where in the song the hum was found, and how it was sung.
+
+    start_s, end_s: seconds of the song. semitones: add to the hum to reach the song's pitch.
+    tempo_ratio: hum seconds a song second.
+    """
+
+    start_s: float
+    end_s: float
+    semitones: float
+    tempo_ratio: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One ranked song. score: larger is better, comparable within one ranking only.
+
+    probability: that this is the hummed song, in [0, 1]; None where the ranker is not calibrated.
+    """
+
+    music_id: str
+    score: float
+    probability: float | None = None
+    match: Match | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The answers to one query, best first: distinct songs, scores not increasing."""
+
+    query: str
+    answers: tuple[Answer, ...]
+
+    def __post_init__(self) -> None:
+        ids = self.music_ids
+        _require(len(set(ids)) == len(ids), f"{self.query}: a song is ranked twice")
+        scores = [answer.score for answer in self.answers]
+        _require(all(a >= b for a, b in zip(scores, scores[1:], strict=False)), f"{self.query}: scores are not sorted")
+
+    @property
+    def music_ids(self) -> tuple[str, ...]:
+        return tuple(answer.music_id for answer in self.answers)
