@@ -30,7 +30,7 @@ class ContourConfig:
     window_s: float = 8.0
     song_hop_s: float = 1.0  # between the starts of a song's windows
     query_hop_s: float = 1.0  # between the starts of a hum's windows
-    query_tempos: tuple[float, ...] = (0.71, 0.84, 1.0, 1.19, 1.41)  # a hum is tried at each: hum seconds a song second
+    query_tempos: tuple[float, ...] = (0.71, 0.84, 1.0, 1.19, 1.41)  # hum seconds a song second
     min_voiced_share: float = 0.1  # windows with less singing are dropped, unless all have less
 
 
@@ -39,7 +39,7 @@ class EncoderConfig:
     """Windows -> embeddings."""
 
     name: str = "resnet1d"
-    widths: tuple[int, ...] = (32, 64, 128, 192)  # channels of each stage; each but the first halves the length
+    widths: tuple[int, ...] = (32, 64, 128, 192)  # channels a stage; all but the first halve the length
     blocks: tuple[int, ...] = (1, 1, 1, 1)  # residual blocks a stage
     kernel: int = 7
     embedding_dim: int = 128
@@ -100,7 +100,7 @@ class RankConfig:
     top: int = 10  # answers a query
 
 
-# The 2021 entry: 8 s of raw f0 in Hz, 512 numbers not normalised, triplet loss with margin 2.0, 66 M parameters.
+# The 2021 entry: 8 s of f0 in Hz, 512 numbers not normalised, triplet loss, margin 2.0, 66 M parameters.
 ZALO2021 = ModelConfig(
     contour=ContourConfig(
         frame_s=0.01,

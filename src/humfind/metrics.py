@@ -47,7 +47,8 @@ class Report:
     songs: int
 
     def __str__(self) -> str:
-        return f"MRR@10 {self.mrr}  top-1 {self.top1}  top-10 {self.top10}  ({self.queries} hums, {self.songs} songs)"
+        counts = f"({self.queries} hums, {self.songs} songs)"
+        return f"MRR@10 {self.mrr}  top-1 {self.top1}  top-10 {self.top10}  {counts}"
 
 
 def ranks(est_ids: Mapping[str, Sequence[str]], ref_ids: Mapping[str, str], k: int = 10) -> Ints:

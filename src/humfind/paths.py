@@ -10,7 +10,7 @@ def home() -> Path:
     """The folder that holds ``notebooks/``, ``meta_data/``, ``crepe_freq/`` and ``runs/``.
 
     In order: the environment variable HUMFIND_HOME; the nearest folder at or above the working directory
-    with a ``notebooks`` folder in it; the checkout that this package was installed from; the working directory.
+    that has the notebooks; the checkout that this package was installed from; the working directory.
     """
     if chosen := os.environ.get("HUMFIND_HOME"):
         return Path(chosen).resolve()

@@ -15,6 +15,7 @@ Conventions
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,7 +239,7 @@ class Ranking:
         ids = self.music_ids
         _require(len(set(ids)) == len(ids), f"{self.query}: a song is ranked twice")
         scores = [answer.score for answer in self.answers]
-        _require(all(a >= b for a, b in zip(scores, scores[1:], strict=False)), f"{self.query}: scores are not sorted")
+        _require(all(a >= b for a, b in pairwise(scores)), f"{self.query}: scores are not sorted")
 
     @property
     def music_ids(self) -> tuple[str, ...]:
