@@ -1,0 +1,49 @@
+"""Notebook 04: the space that the encoder made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from humfind.plots import style
+
+
+def space(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray, shown: Sequence[tuple[int, str]]) -> Figure:
+    """A 2-D map of windows. points: (n, 2); song: (n,) row numbers; is_hum: (n,) bool; shown: songs to colour."""
+    claim = "Windows of a song lie together, and its hums among them"
+    look = "Each dot is 8 s. Coloured: a few songs; crosses: hums of those songs; grey: all other windows."
+    figure, axes = style.canvas(claim, look, size=(10, 6))
+    axis = axes[0, 0]
+    axis.scatter(*points[~is_hum].T, s=5, color="#dfe3e8", linewidths=0)
+    for i, (row, title) in enumerate(shown):
+        colour = style.CYCLE[i % len(style.CYCLE)]
+        mine = song == row
+        axis.scatter(*points[mine & ~is_hum].T, s=16, color=colour, linewidths=0, label=title)
+        axis.scatter(*points[mine & is_hum].T, s=48, color=colour, marker="X", edgecolors="white", linewidths=0.7)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.grid(visible=False)
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def neighbours(
+    window: np.ndarray,
+    found: Sequence[tuple[str, np.ndarray, float, bool]],
+    frame_s: float,
+    claim: str,
+) -> Figure:
+    """A hum window and the song windows nearest to it. window and found's arrays: (channels, frames) as encoded;
+    found: (label, values, distance, is it the right song)."""
+    look = "Orange: the hum's window. Blue: a window of the right song. Purple: of another."
+    figure, axes = style.canvas(claim, look, 1, len(found), size=(11, 3), sharey=True)
+    for axis, (label, values, distance, right) in zip(axes[0], found, strict=True):
+        colour = style.SONG if right else style.WRONG
+        for line, shade, width in ((values, colour, 2.2), (window, style.HUM, 1.4)):
+            pitch = 12 * np.where(line[-1] > 0, line[0], np.nan) if len(line) > 1 else line[0]
+            axis.plot(np.arange(line.shape[-1]) * frame_s, pitch, color=shade, linewidth=width)
+        style.panel(axis, f"{label}\ndistance {distance:.2f}", "seconds", "")
+    axes[0, 0].set_ylabel("semitones from key")
+    return figure

@@ -1,0 +1,122 @@
+"""Notebook 02: a hum and its song on one axis, and how all pairs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from humfind.plots import style, transform
+from humfind.types import F0, Contour, Match, Recording
+
+STEP_S = 0.01  # the grid of the suite's f0, and of the bottom axis
+
+
+def raw(hum: F0, song: F0, claim: str) -> Figure:
+    """f0 of both in Hz against 10 ms steps (below) and seconds (above), as the tracker gave them."""
+    look = "The shapes are alike; the pitch, the start and the pace are not."
+    figure, axes = style.canvas(claim, look, size=(10, 4))
+    axis = axes[0, 0]
+    for f0, colour, name in ((song, style.SONG, "song"), (hum, style.HUM, "hum")):
+        hz = np.where(f0.voiced, f0.hz, np.nan)
+        axis.plot(np.arange(len(hz)) * f0.hop_s / STEP_S, hz, color=colour, linewidth=2, label=name)
+    style.panel(axis, "", "10 ms steps", "Hz")
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter("{x:.0f}")
+    seconds = axis.secondary_xaxis("top", functions=(lambda x: x * STEP_S, lambda x: x / STEP_S))
+    seconds.set_xlabel("seconds")
+    axis.legend()
+    return figure
+
+
+def aligned(hum: Contour, song: Contour, match: Match, claim: str) -> Figure:
+    """The same pair after key and tempo are removed: the hum is moved and stretched onto the song."""
+    look = (
+        f"Removed from the hum: {match.semitones:+.1f} semitones, tempo ratio {match.tempo_ratio:.2f}, "
+        f"start {match.start_s:+.1f} s."
+    )
+    figure, axes = style.canvas(claim, look, size=(10, 3.6))
+    overlay(axes[0, 0], hum, song, match)
+    axes[0, 0].legend()
+    return figure
+
+
+def overlay(axis: Axes, hum: Contour, song: Contour, match: Match, song_colour: str = style.SONG) -> None:
+    """Draw ``hum`` where, how fast and in which key ``match`` puts it in ``song``; only that place of the song."""
+    song_s = (np.arange(len(song.semitones)) + 0.5) * song.frame_s
+    hum_s = (np.arange(len(hum.semitones)) + 0.5) * hum.frame_s / match.tempo_ratio + match.start_s
+    near = (song_s >= min(match.start_s, hum_s[0]) - 1) & (song_s <= hum_s[-1] + 1)
+    song_pitch = np.where(song.voiced, song.semitones, np.nan)[near]
+    axis.plot(song_s[near], song_pitch, color=song_colour, linewidth=2.4, label="song")
+    hum_pitch = np.where(hum.voiced, hum.semitones + match.semitones, np.nan)
+    axis.plot(hum_s, hum_pitch, color=style.HUM, linewidth=1.6, label="hum, moved")
+    style.panel(axis, "", "seconds of the song", "MIDI semitones")
+
+
+def spectrograms(hum: Recording, song: Recording, claim: str) -> Figure:
+    """The same pair as spectrograms: what the f0 leaves out."""
+    look = "Same melody, same seconds, yet timbre, chords and noise are what the eye sees first."
+    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
+    for axis, name, recording in ((axes[0, 0], "song", song), (axes[0, 1], "hum", hum)):
+        transform.spectrogram(axis, recording)
+        style.panel(axis, name, "seconds", "Hz" if name == "song" else "")
+    return figure
+
+
+def distributions(
+    length_ratio: np.ndarray, key_offset: np.ndarray, tempo_ratio: np.ndarray, error: np.ndarray
+) -> Figure:
+    """Hum against song over all pairs. Each (pairs,): hum/song length, song minus hum key in semitones,
+    hum seconds a song second, mean pitch error after alignment in semitones."""
+    octaves = float(np.mean(np.abs(key_offset) > 6))
+    claim = f"{octaves:.0%} of hums lie more than half an octave from their song"
+    look = f"{len(key_offset)} pairs. Key and tempo are those of the best alignment of each pair."
+    figure, axes = style.canvas(claim, look, 1, 4, size=(11, 3.3))
+    panels: Sequence[tuple[str, np.ndarray, str]] = (
+        ("hum length / song length", length_ratio, "ratio"),
+        ("key: song minus hum", key_offset, "semitones"),
+        ("tempo ratio", tempo_ratio, "hum s a song s"),
+        ("pitch error once aligned", error, "semitones"),
+    )
+    for axis, (title, values, unit) in zip(axes[0], panels, strict=True):
+        axis.hist(values, style.count_bins(values, 24), color=style.SONG)
+        axis.axvline(float(np.median(values)), color=style.INK, linestyle="--", linewidth=1)
+        style.panel(axis, title, unit, "pairs" if axis is axes[0, 0] else "")
+    for octave in (-12, 0, 12):
+        axes[0, 1].axvline(octave, color=style.HUM, linewidth=1, alpha=0.6)
+    return figure
+
+
+def octave_errors(jumps: Mapping[str, np.ndarray]) -> Figure:
+    """Jumps of more than 9 semitones between neighbouring voiced frames, a voiced second, per recording."""
+    claim = "Octave slips: " + ", ".join(f"{name} {values.mean():.2f} a second" for name, values in jumps.items())
+    look = "A voice does not jump an octave in 40 ms: what is counted here are the tracker's slips."
+    figure, axes = style.canvas(claim, look, size=(10, 3.2))
+    top = max(float(values.max()) for values in jumps.values())
+    for name, values in jumps.items():
+        colour = style.HUM if "hum" in name else style.SONG
+        weights = np.full(len(values), 1 / len(values))
+        edges = np.linspace(0, max(top, 0.1), 31)
+        axes[0, 0].hist(values, edges, weights=weights, color=colour, alpha=0.65, label=name)
+    style.panel(axes[0, 0], "", "jumps over 9 semitones a voiced second", "share of recordings")
+    axes[0, 0].legend()
+    return figure
+
+
+def split(hums_per_song: Mapping[str, Sequence[int]], shared: int) -> Figure:
+    """Songs and hums on each side of the split. shared: songs that stand on both sides (must be 0)."""
+    claim = f"The split is by song: {shared} songs stand on both sides"
+    parts = [f"{name}: {len(c)} songs, {sum(c)} hums" for name, c in hums_per_song.items()]
+    figure, axes = style.canvas(claim, "; ".join(parts), size=(10, 3.2))
+    most = max(max(counts) for counts in hums_per_song.values())
+    width = 0.8 / len(hums_per_song)
+    for i, (name, counts) in enumerate(hums_per_song.items()):
+        share = np.bincount(counts, minlength=most + 1)[1:] / len(counts)
+        x = np.arange(1, most + 1) + (i - (len(hums_per_song) - 1) / 2) * width
+        axes[0, 0].bar(x, share, width, color=style.CYCLE[i], label=name)
+    style.panel(axes[0, 0], "", "hums of a song", "share of songs")
+    axes[0, 0].set_xticks(np.arange(1, most + 1))
+    axes[0, 0].legend()
+    return figure

@@ -1,0 +1,102 @@
+"""Notebook 05: which ranker, how sure, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from humfind.metrics import Interval
+from humfind.plots import pairs, style
+
+
+def rankers(figures: Mapping[str, Mapping[str, Interval]], chance: Mapping[str, float], claim: str) -> Figure:
+    """MRR@10 with its interval, a panel a split. figures: split -> ranker -> interval; chance: split -> MRR."""
+    look = "Bars: 95 % bootstrap intervals over hums. Dashed: a random order of the same songs."
+    figure, axes = style.canvas(claim, look, 1, len(figures), size=(10, 3.2), sharex=True)
+    for axis, (split, by_ranker) in zip(axes[0], figures.items(), strict=True):
+        for i, found in enumerate(by_ranker.values()):
+            axis.plot([found.low, found.high], [i, i], color=style.MUTED, linewidth=6, solid_capstyle="round")
+            axis.plot(found.value, i, "o", color=style.CYCLE[i], markersize=9)
+            axis.annotate(f"{found.value:.2f}", (found.value, i), (0, 9), textcoords="offset points", ha="center")
+        axis.axvline(chance[split], color=style.INK, linestyle="--", linewidth=1)
+        axis.set_yticks(range(len(by_ranker)), list(by_ranker))
+        axis.set_ylim(len(by_ranker) - 0.4, -0.6)
+        axis.set_xlim(0, 1)
+        style.panel(axis, split, "MRR@10", "")
+    return figure
+
+
+def vote_k(curves: Mapping[str, tuple[Sequence[int], Sequence[Interval]]], chosen: int) -> Figure:
+    """MRR@10 of the vote against K, a line a split. chosen: the K of this run."""
+    claim = "The vote's K: how many neighbours of each window have a say"
+    look = "K = 1 asks only the nearest window. Bands: 95 % intervals. Dotted: the K of this run."
+    figure, axes = style.canvas(claim, look)
+    axis = axes[0, 0]
+    for i, (split, (ks, found)) in enumerate(curves.items()):
+        colour = style.CYCLE[i]
+        axis.fill_between(ks, [f.low for f in found], [f.high for f in found], color=colour, alpha=0.12, linewidth=0)
+        axis.plot(ks, [f.value for f in found], color=colour, marker="o", label=split)
+    axis.axvline(chosen, color=style.INK, linestyle=":", linewidth=1.2)
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:.0f}")
+    axis.set_ylim(0, 1)
+    style.panel(axis, "", "K", "MRR@10")
+    axis.legend()
+    return figure
+
+
+def where_it_landed(rank: Mapping[str, np.ndarray], k: int = 10) -> Figure:
+    """How many queries found the right song at each rank; the last bar is 'not among the first k'."""
+    first = {split: float(np.mean(r == 1)) for split, r in rank.items()}
+    claim = "The right song comes first for " + ", ".join(f"{v:.0%} ({split})" for split, v in first.items())
+    look = f"Share of hums by the rank of the right song; '>{k}': not among the first {k}."
+    figure, axes = style.canvas(claim, look)
+    x = np.arange(1, k + 2)
+    width = 0.8 / len(rank)
+    for i, (split, found) in enumerate(rank.items()):
+        share = np.array([np.mean(found == r) for r in range(1, k + 1)] + [np.mean(found == 0)])
+        offset = (i - (len(rank) - 1) / 2) * width
+        axes[0, 0].bar(x + offset, share, width, color=style.CYCLE[i], label=f"{split} ({len(found)} hums)")
+    axes[0, 0].set_xticks(x, [*(str(r) for r in range(1, k + 1)), f">{k}"])
+    axes[0, 0].grid(axis="x", visible=False)
+    style.panel(axes[0, 0], "", "rank of the right song", "share of hums")
+    axes[0, 0].legend()
+    return figure
+
+
+def worst(cases: Sequence[Mapping[str, Any]]) -> Figure:
+    """The queries that went worst: left the hum on the right song, right on the song that was preferred.
+
+    cases: ``name``, ``rank``, ``hum`` (Contour), and for ``right`` and ``wrong``: (title, Contour, Match, error).
+    """
+    claim = "The worst queries: the hum on its own song, and on the song that was preferred"
+    look = "If the left looks as good as the right, the ranker failed; if it looks bad, the hum or the tracker did."
+    figure, axes = style.canvas(claim, look, len(cases), 2, size=(11, 2.4 * len(cases) + 0.8))
+    for row, case in zip(axes, cases, strict=True):
+        for axis, side, colour in ((row[0], "right", style.SONG), (row[1], "wrong", style.WRONG)):
+            title, song, match, error = case[side]
+            pairs.overlay(axis, case["hum"], song, match, colour)
+            rank = f"rank {case['rank'] or '>10'}" if side == "right" else "ranked first"
+            style.panel(axis, f"{case['name']}: {title} ({rank}), error {error:.1f} st", "seconds", "semitones")
+    return figure
+
+
+def differences(found: Mapping[str, Interval], claim: str) -> Figure:
+    """Paired differences of MRR@10, one line each; an interval that misses 0 is more than luck."""
+    look = "Paired on the same hums, 95 % bootstrap intervals. Right of 0: the first named is better."
+    figure, axes = style.canvas(claim, look, size=(10, 1.6 + 0.45 * len(found)))
+    axis = axes[0, 0]
+    for i, gap in enumerate(found.values()):
+        colour = style.SONG if gap.low > 0 or gap.high < 0 else style.MUTED
+        axis.plot([gap.low, gap.high], [i, i], color=colour, linewidth=5, solid_capstyle="round")
+        axis.plot(gap.value, i, "o", color=style.INK)
+        axis.annotate(f"{gap.value:+.2f}", (gap.value, i), (0, 8), textcoords="offset points", ha="center")
+    axis.axvline(0, color=style.INK, linewidth=1)
+    axis.set_yticks(range(len(found)), list(found))
+    axis.set_ylim(len(found) - 0.5, -0.7)
+    axis.grid(axis="y", visible=False)
+    style.panel(axis, "", "difference of MRR@10", "")
+    return figure

@@ -1,0 +1,82 @@
+"""One look for every picture: the claim as the title, what to see below it, hum orange, song blue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
+INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
+CYCLE = (SONG, HUM, "#3da35d", WRONG, "#e0a100", "#5b8e99")
+LOOK: dict[str, Any] = {
+    "font.size": 10,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+    "axes.grid": True,
+    "grid.color": "#e9ecf0",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+    "text.color": INK,
+}
+
+
+def canvas(
+    claim: str,
+    look: str = "",
+    rows: int = 1,
+    columns: int = 1,
+    size: tuple[float, float] = (10.0, 3.8),
+    **grid: Any,
+) -> tuple[Figure, np.ndarray]:
+    """A figure with its claim as title and what to look at below it. Returns the figure and (rows, columns) axes."""
+    with matplotlib.rc_context(LOOK):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **grid)
+    heading = claim + ("\n" if look else "")
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+    if look:
+        axes[0, 0].annotate(
+            look,
+            xy=(0.01, 1),
+            xycoords="figure fraction",
+            xytext=(0, -34),
+            textcoords="offset points",
+            fontsize=9.5,
+            color=CAPTION,
+            va="center",
+            annotation_clip=False,
+        )
+    return figure, axes
+
+
+def panel(axes: Axes, title: str, x: str = "", y: str = "") -> None:
+    """A panel's small title and its axis labels."""
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+
+
+def empty(axes: Axes, text: str) -> None:
+    """Say in the panel why there is nothing to draw."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=CAPTION, transform=axes.transAxes)
+
+
+def count_bins(values: np.ndarray, bins: int = 30) -> np.ndarray:
+    """Histogram edges over the finite range of ``values``; never of zero width."""
+    low, high = float(np.min(values)), float(np.max(values))
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, bins + 1)

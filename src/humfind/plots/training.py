@@ -1,0 +1,97 @@
+"""Notebook 03: how training went, what it pulled apart, and the two experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from humfind.plots import style
+
+
+def history(rows: Sequence[Mapping[str, Any]], chance: float) -> Figure:
+    """Loss and validation MRR against steps. rows: ``step``, ``loss``, ``validation_mrr``, ``low``, ``high``."""
+    steps = np.array([row["step"] for row in rows])
+    mrr = np.array([row["validation_mrr"] for row in rows])
+    best = int(np.argmax(mrr))
+    claim = f"Validation MRR@10 reaches {mrr[best]:.2f} at step {steps[best]}; chance is {chance:.2f}"
+    look = "Left: the loss falls. Right: songs never seen in training; band: 95 % bootstrap interval over hums."
+    figure, axes = style.canvas(claim, look, 1, 2)
+    axes[0, 0].plot(steps, [row["loss"] for row in rows], color=style.INK, marker="o", markersize=3)
+    style.panel(axes[0, 0], "training loss", "step", "loss")
+    low, high = ([row[name] for row in rows] for name in ("low", "high"))
+    axes[0, 1].fill_between(steps, low, high, color=style.SONG, alpha=0.15, linewidth=0)
+    axes[0, 1].plot(steps, mrr, color=style.SONG, marker="o", markersize=3)
+    axes[0, 1].plot(steps[best], mrr[best], "o", color=style.HUM, markersize=8, label="kept checkpoint")
+    axes[0, 1].axhline(chance, color=style.MUTED, linestyle="--", label="chance")
+    style.panel(axes[0, 1], "validation MRR@10", "step", "MRR@10")
+    axes[0, 1].set_ylim(0, 1)
+    axes[0, 1].legend(loc="lower right")
+    return figure
+
+
+def pair_distances(matching: np.ndarray, other: np.ndarray, overlap: float) -> Figure:
+    """Distances between hums and their own song, and between hums and other songs; each (pairs,)."""
+    claim = f"Matching pairs lie closer than others; their Bhattacharyya coefficient is {overlap:.2f}"
+    look = "1 would be the same distribution, 0 no overlap. Nearest windows of validation hums and songs."
+    figure, axes = style.canvas(claim, look)
+    edges = style.count_bins(np.concatenate([matching, other]), 50)
+    for values, colour, name in (
+        (other, style.MUTED, "other songs"),
+        (matching, style.HUM, "the right song"),
+    ):
+        weights = np.full(len(values), 1 / len(values))
+        label = f"{name} ({len(values)} pairs)"
+        axes[0, 0].hist(values, edges, weights=weights, color=colour, alpha=0.75, label=label)
+    style.panel(axes[0, 0], "", "Euclidean distance", "share of pairs")
+    axes[0, 0].legend()
+    return figure
+
+
+def margins(rows: Sequence[Mapping[str, Any]], claim: str) -> Figure:
+    """The margin experiment: a point a (normalised or not, margin).
+
+    rows: ``normalise``, ``margin``, ``positive``, ``negative`` (mean distances), ``satisfied`` (share of
+    triplets), ``mrr``, ``low``, ``high``.
+    """
+    look = "Left: the distance that training made, and the margin it was asked for. Right: what it costs in search."
+    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.2))
+    labels = [f"{'unit sphere' if row['normalise'] else 'free'}\nmargin {row['margin']:g}" for row in rows]
+    x = np.arange(len(rows))
+    gap = np.array([row["negative"] - row["positive"] for row in rows])
+    colours = [style.HUM if row["normalise"] else style.SONG for row in rows]
+    axes[0, 0].bar(x, gap, color=colours, width=0.6)
+    for i, row in enumerate(rows):
+        axes[0, 0].plot([i - 0.35, i + 0.35], [row["margin"]] * 2, color=style.INK, linestyle="--", linewidth=1.2)
+        text = f"{row['satisfied']:.0%} met"
+        height = max(gap[i], row["margin"], 0)
+        axes[0, 0].annotate(text, (i, height), (0, 4), textcoords="offset points", ha="center", fontsize=9)
+    style.panel(axes[0, 0], "mean distance: other minus matching (bar), margin asked for (line)", "", "distance")
+    mrr = np.array([row["mrr"] for row in rows])
+    spread = np.array([[row["mrr"] - row["low"], row["high"] - row["mrr"]] for row in rows]).T
+    axes[0, 1].errorbar(x, mrr, yerr=spread, fmt="none", ecolor=style.MUTED, capsize=3)
+    axes[0, 1].scatter(x, mrr, c=colours, s=45, zorder=3)
+    axes[0, 1].set_ylim(0, 1)
+    style.panel(axes[0, 1], "validation MRR@10", "", "MRR@10")
+    for axis in axes[0]:
+        axis.set_xticks(x, labels, fontsize=8)
+        axis.grid(axis="x", visible=False)
+    return figure
+
+
+def control(histories: Mapping[str, Sequence[Mapping[str, Any]]], claim: str, look: str) -> Figure:
+    """Validation MRR of the same network fed with different inputs, against steps."""
+    figure, axes = style.canvas(claim, look)
+    for i, (name, rows) in enumerate(histories.items()):
+        steps = [row["step"] for row in rows]
+        colour = style.CYCLE[i]
+        axes[0, 0].fill_between(
+            steps, [r["low"] for r in rows], [r["high"] for r in rows], color=colour, alpha=0.12, linewidth=0
+        )
+        axes[0, 0].plot(steps, [r["validation_mrr"] for r in rows], color=colour, marker="o", markersize=3, label=name)
+    style.panel(axes[0, 0], "", "step", "validation MRR@10")
+    axes[0, 0].set_ylim(0, 1)
+    axes[0, 0].legend(loc="lower right")
+    return figure

@@ -1,0 +1,120 @@
+"""Notebook 01: what the tracker made of the recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from humfind.plots import style
+from humfind.types import F0, Recording
+
+SPECTROGRAM_TOP_HZ = 1600.0
+
+
+def coverage(rows: Sequence[Mapping[str, object]]) -> Figure:
+    """Recordings with f0 and recordings skipped, a bar a split and kind.
+
+    rows: mappings with ``split``, ``kind``, ``recordings`` (with f0) and ``skipped``.
+    """
+    names = [f"{row['split']}\n{row['kind']}s" for row in rows]
+    done = np.array([int(str(row["recordings"])) for row in rows])
+    skipped = np.array([int(str(row["skipped"])) for row in rows])
+    share = done.sum() / max(1, done.sum() + skipped.sum())
+    claim = f"{share:.1%} of the {done.sum() + skipped.sum()} recordings have an f0"
+    figure, axes = style.canvas(claim, "A missing part of a bar is a recording that could not be read.")
+    axis = axes[0, 0]
+    axis.bar(names, done, color=style.SONG, width=0.6, label="with f0")
+    axis.bar(names, skipped, bottom=done, color=style.HUM, width=0.6, label="skipped")
+    for i, count in enumerate(done):
+        axis.annotate(str(count), (i, count), (0, 3), textcoords="offset points", ha="center")
+    style.panel(axis, "", "", "recordings")
+    axis.grid(axis="x", visible=False)
+    if skipped.any():
+        axis.legend()
+    return figure
+
+
+def durations(lengths_s: Mapping[str, np.ndarray]) -> Figure:
+    """How long the recordings of each group last; one panel a group, each with its own axis."""
+    groups = list(lengths_s.items())
+    total = sum(float(values.sum()) for _, values in groups)
+    claim = f"{total / 60:.0f} minutes of audio: short hums, songs of every length"
+    figure, axes = style.canvas(claim, "The dashed line is the median.", 1, len(groups), size=(10, 3.2))
+    for axis, (name, values) in zip(axes[0], groups, strict=True):
+        colour = style.HUM if "hum" in name else style.SONG
+        axis.hist(values, style.count_bins(values, 20), color=colour)
+        axis.axvline(float(np.median(values)), color=style.INK, linestyle="--", linewidth=1)
+        style.panel(axis, name, "seconds", "recordings" if axis is axes[0, 0] else "")
+    return figure
+
+
+def voiced_share(shares: Mapping[str, np.ndarray]) -> Figure:
+    """The share of voiced frames of each recording, hums against songs."""
+    medians = {name: float(np.median(values)) for name, values in shares.items()}
+    claim = "Voiced share, median: " + ", ".join(f"{name} {value:.0%}" for name, value in medians.items())
+    figure, axes = style.canvas(claim, "Frames below the tracker's confidence threshold are treated as not sung.")
+    axis = axes[0, 0]
+    edges = np.linspace(0, 1, 41)
+    for name, values in shares.items():
+        colour = style.HUM if "hum" in name else style.SONG
+        weights = np.full(len(values), 1 / len(values))
+        axis.hist(values, edges, weights=weights, color=colour, alpha=0.65, label=f"{name} ({len(values)})")
+    style.panel(axis, "", "voiced share of a recording", "share of recordings")
+    axis.legend()
+    return figure
+
+
+def speed(rates: Mapping[str, float]) -> Figure:
+    """Seconds of audio transformed in a second of computing, a bar a tracker or group."""
+    names, values = list(rates), np.array(list(rates.values()))
+    claim = f"The transform runs {values.min():.0f} to {values.max():.0f} times faster than the music plays"
+    if len(values) == 1:
+        claim = f"The transform runs {values[0]:.0f} times faster than the music plays"
+    look = "Measured on this machine in this run; at the dashed line a song would take as long as it lasts."
+    figure, axes = style.canvas(claim, look, size=(10, 1.7 + 0.45 * len(names)))
+    axis = axes[0, 0]
+    axis.barh(names, values, color=style.SONG, height=0.55)
+    axis.axvline(1, color=style.INK, linestyle="--", linewidth=1)
+    for i, value in enumerate(values):
+        axis.annotate(f"{value:.1f}x", (value, i), (4, 0), textcoords="offset points", va="center")
+    axis.invert_yaxis()
+    style.panel(axis, "", "seconds of audio a second", "")
+    axis.grid(axis="y", visible=False)
+    return figure
+
+
+def f0_over_spectrogram(pair: Mapping[str, tuple[Recording, F0]], claim: str) -> Figure:
+    """Each recording's spectrogram with its f0 on top; voiced frames are drawn, unvoiced are not."""
+    look = "The line should ride on the lowest strong band; where it breaks, nothing was sung."
+    figure, axes = style.canvas(claim, look, 1, len(pair), size=(10, 4.2))
+    for axis, (name, (recording, f0)) in zip(axes[0], pair.items(), strict=True):
+        spectrogram(axis, recording)
+        colour = "#ffb238" if "hum" in name else "#7fd1ff"
+        hz = np.where(f0.voiced, f0.hz, np.nan)
+        axis.plot(np.arange(len(hz)) * f0.hop_s, hz, color=colour, linewidth=2)
+        style.panel(axis, name, "seconds", "Hz" if axis is axes[0, 0] else "")
+    return figure
+
+
+def spectrogram(axis: Axes, recording: Recording) -> None:
+    """Draw the recording's power in dB below ``SPECTROGRAM_TOP_HZ``: 64 ms Hann frames, 16 ms apart."""
+    size, hop = round(0.064 * recording.rate_hz), round(0.016 * recording.rate_hz)
+    samples = np.pad(recording.samples, (0, max(0, size - len(recording.samples))))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
+    power = np.abs(np.fft.rfft(frames, axis=1)).T ** 2
+    top = int(np.searchsorted(np.fft.rfftfreq(size, 1 / recording.rate_hz), SPECTROGRAM_TOP_HZ))
+    decibels = 10 * np.log10(power[:top] + 1e-10)
+    ceiling = float(decibels.max())
+    axis.imshow(
+        decibels,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=ceiling - 70,
+        vmax=ceiling,
+        extent=(0, recording.length_s, 0, SPECTROGRAM_TOP_HZ),
+    )
+    axis.grid(visible=False)

@@ -1,0 +1,36 @@
+"""Hits -> ranking. Every ranker is ``rank(query, hits, k) -> Ranking``; what else it needs, its constructor takes.
+
+A ranking has k distinct songs, fewer only where the hits name fewer. What a ranker answers does not depend on
+how many hits it was given beyond those that ``humfind.search.find_hits`` guarantees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from humfind.config import RankConfig
+from humfind.rankers.nearest import Nearest
+from humfind.rankers.vote import Vote
+from humfind.types import Hits, InputError, Query, Ranking
+
+__all__ = ["RANKERS", "Nearest", "Ranker", "Vote", "make_ranker"]
+
+
+class Ranker(Protocol):
+    def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
+        """The k best songs of ``hits`` for ``query``."""
+        ...
+
+
+RANKERS: dict[str, Callable[[RankConfig], Ranker]] = {
+    "nearest": lambda config: Nearest(),
+    "vote": lambda config: Vote(config.vote_k),
+}
+
+
+def make_ranker(config: RankConfig) -> Ranker:
+    """Raises InputError for an unknown name."""
+    if config.ranker not in RANKERS:
+        raise InputError(f"ranker {config.ranker}: unknown; choose one of {', '.join(RANKERS)}")
+    return RANKERS[config.ranker](config)

@@ -1,0 +1,177 @@
+"""The five notebooks, headless: parameters checked, run in order, kept with their HTML, summed up.
+
+papermill runs a notebook and keeps its executed copy; what it does not do is refuse a parameter that no
+notebook has, and show a failure in one screen. Both are here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from humfind import paths
+from humfind.types import InputError
+
+SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank")
+SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
+
+
+class NotebookError(RuntimeError):
+    """A notebook's cell failed: a bug, unless the cell raised an InputError."""
+
+
+def parameters_of(notebook: Path) -> dict[str, str]:
+    """Each parameter of a notebook with its default, as written in the cell tagged ``parameters``."""
+    import papermill
+
+    return {name: str(found["default"]) for name, found in papermill.inspect_notebook(str(notebook)).items()}
+
+
+def choose_parameters(notebooks: Sequence[Path], given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What each notebook is given: the parameters that it has. One that no notebook has is refused."""
+    known = [parameters_of(notebook) for notebook in notebooks]
+    unknown = sorted(set(given) - {name for parameters in known for name in parameters})
+    if unknown:
+        listed = ", ".join(sorted({name for parameters in known for name in parameters}))
+        raise InputError(f"{', '.join(unknown)}: no notebook of this run has that parameter; they have {listed}")
+    return [{name: typed(given[name], own[name], name) for name in given if name in own} for own in known]
+
+
+def typed(text: str, default: str, name: str) -> Any:
+    """The value that ``text`` spells, of the type that the parameter's default has."""
+    import ast
+
+    like = ast.literal_eval(default)
+    if isinstance(like, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(like, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(like):
+        raise InputError(f"{name}={text}: expected a {type(like).__name__} like {default}")
+    return value
+
+
+def run(
+    data: Path | None = None,
+    name: str = "",
+    notebooks: Sequence[str] | None = None,
+    parameters: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run the suite, or the notebooks named by their first letters, into ``runs/<name>/``.
+
+    data: a data set in the competition's layout; None makes and takes the small demo set. name: the run's;
+    the data set's by default. parameters: notebook parameters as text. Returns the summary that is also
+    written to ``summary.json``. Raises InputError for what the user can mend, NotebookError for a bug.
+    """
+    home = paths.home()
+    if data is None:
+        from humfind.data import demo
+
+        data = demo.ensure("small")
+    if not data.is_dir():
+        raise InputError(f"{data}: no such data set; make one with: humfind demo-data --out {data}")
+    name = name or data.resolve().name
+    folder = home / "runs" / name
+    stems = choose_notebooks(notebooks)
+    sources = [home / "notebooks" / f"{stem}.ipynb" for stem in stems]
+    given = {"data": str(data.resolve()), "run_dir": str(folder), **(parameters or {})}
+    chosen = choose_parameters(sources, given)
+    (folder / "html").mkdir(parents=True, exist_ok=True)
+    summary: dict[str, Any] = {
+        "run": name,
+        "data": data.name,
+        "parameters": dict(parameters or {}),
+        "notebooks": {},
+    }
+    started = time.perf_counter()
+    for source, own in zip(sources, chosen, strict=True):
+        print(f"{source.stem}", flush=True)
+        seconds = execute(source, folder / source.name, own)
+        summary["notebooks"][source.stem] = {"seconds": round(seconds, 1), "html": f"html/{source.stem}.html"}
+    summary["seconds"] = round(time.perf_counter() - started, 1)
+    summary["peak_memory_gb"] = peak_memory_gb()
+    for part in sorted((folder / "results").glob("*.json")):
+        summary[part.stem] = json.loads(part.read_text())
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def choose_notebooks(asked: Sequence[str] | None) -> list[str]:
+    """The suite's notebooks that begin with each of ``asked`` ("03" is 03_train), in the suite's order."""
+    if not asked:
+        return list(SUITE)
+    for start in asked:
+        if not any(stem.startswith(start) for stem in SUITE):
+            raise InputError(f"{start}: no such notebook; the suite has {', '.join(SUITE)}")
+    return [stem for stem in SUITE if any(stem.startswith(start) for start in asked)]
+
+
+def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> float:
+    """Run one notebook into ``out`` and ``html/`` beside it; the source stays untouched. Returns seconds."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    started = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            str(source),
+            str(out),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            progress_bar=True,
+            stdout_file=None,
+            cwd=str(out.parent),
+        )
+    except PapermillExecutionError as error:
+        screen = failure_screen(error, source, out)
+        if error.ename == "InputError":
+            raise InputError(f"{source.name}: {error.evalue}") from error
+        raise NotebookError(screen) from error
+    finally:
+        if out.exists():
+            write_html(out, out.parent / "html" / f"{out.stem}.html")
+    return time.perf_counter() - started
+
+
+def failure_screen(error: Any, source: Path, out: Path) -> str:
+    """The failing cell and its error, short enough to be seen at once."""
+    cell = str(error.source).strip().splitlines()
+    if len(cell) > SOURCE_LINES:
+        cell = [*cell[:SOURCE_LINES], "..."]
+    trace = [line for entry in error.traceback for line in str(entry).splitlines()][-TRACE_LINES:]
+    head = f"{source.name}, cell [{error.exec_count}] failed: {error.ename}: {error.evalue}"
+    shown = [head, "", *(f"    {line}" for line in cell), "", *trace, "", f"The executed notebook: {out}"]
+    return "\n".join(shown)
+
+
+def write_html(notebook: Path, out: Path) -> None:
+    """The executed notebook as one HTML file that opens anywhere."""
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
+    part = out.with_name(out.name + ".part")
+    part.write_text(body, encoding="utf-8")
+    os.replace(part, out)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Written aside and renamed, so that it is whole or not there."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def peak_memory_gb() -> float:
+    """The largest memory of this process or of any notebook kernel that it waited for, in GB."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kernels = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(max(own, kernels) * 1024 / 1e9, 2)

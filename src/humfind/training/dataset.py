@@ -1,0 +1,137 @@
+"""Recordings -> batches of crops, each a pure function of (seed, step).
+
+A batch holds P songs x K crops. Which songs, which recordings, where they are cut and how they are
+damaged is drawn from one generator that belongs to the step: a resumed run sees the batches that the
+unbroken run saw, and loader workers cannot share a seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from humfind import contour, spectrogram
+from humfind.config import ModelConfig
+from humfind.training.augment import crops, mask_rows, source_frames, starts
+from humfind.training.sampler import draw
+from humfind.types import F0, Bools, Floats, InputError, Ints, Recording
+
+KINDS = ("hum", "song")
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording to learn from. kind: hum | song. source: its f0, or its audio for the control."""
+
+    name: str
+    music_id: str
+    kind: str
+    source: F0 | Recording
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.name}: kind {self.kind!r} is neither hum nor song")
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Every recording's frames laid end to end, so that a batch is one gather.
+
+    rows: (frames, columns) float32, semitones (one column) or a spectrogram's bands. voiced: (frames,).
+    first, length: (recordings,) int64, where each recording lies. song: (recordings,) int64, a row of
+    music_ids. is_hum: (recordings,).
+    """
+
+    rows: Floats
+    voiced: Bools
+    first: Ints
+    length: Ints
+    song: Ints
+    is_hum: Bools
+    music_ids: tuple[str, ...]
+
+    @property
+    def checksum(self) -> str:
+        """sha256 of all that training could see here."""
+        digest = hashlib.sha256("\n".join(self.music_ids).encode())
+        for column in (self.rows, self.voiced, self.length, self.song, self.is_hum):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+
+def make_bank(takes: Sequence[Take], config: ModelConfig) -> Bank:
+    """Contours (or spectrograms) of ``takes``, in their order. Raises InputError for fewer than two songs."""
+    music_ids = tuple(sorted({take.music_id for take in takes}))
+    if len(music_ids) < 2:
+        raise InputError(f"training: {len(music_ids)} songs; at least two are needed to tell apart")
+    row_of = {music_id: row for row, music_id in enumerate(music_ids)}
+    rows, voiced = zip(*(_frames(take, config) for take in takes), strict=True)
+    length = np.array([len(part) for part in voiced], dtype=np.int64)
+    return Bank(
+        rows=np.concatenate(rows),
+        voiced=np.concatenate(voiced),
+        first=np.cumsum(length) - length,
+        length=length,
+        song=np.array([row_of[take.music_id] for take in takes], dtype=np.int64),
+        is_hum=np.array([take.kind == "hum" for take in takes]),
+        music_ids=music_ids,
+    )
+
+
+def _frames(take: Take, config: ModelConfig) -> tuple[Floats, Bools]:
+    if config.train.features == "spectrogram":
+        if not isinstance(take.source, Recording):
+            raise InputError(f"{take.name}: the spectrogram control needs audio, there is only f0")
+        mel = spectrogram.log_mel(take.source, config.spectrogram, config.contour.frame_s)
+        return mel.values, np.ones(len(mel.values), bool)
+    if config.train.features != "f0":
+        raise InputError(f"features {config.train.features!r}: unknown; choose f0 or spectrogram")
+    if not isinstance(take.source, F0):
+        raise InputError(f"{take.name}: training on f0 needs f0, there is only audio; extract f0 first")
+    line = contour.from_f0(take.source, config.contour)
+    return line.semitones[:, None], line.voiced
+
+
+class Batches(Dataset[tuple[Tensor, Tensor]]):
+    """Batch ``i`` is step ``first_step + i``: values (P*K, channels, frames) float32, song (P*K,) int64."""
+
+    def __init__(self, bank: Bank, config: ModelConfig, first_step: int = 0) -> None:
+        self.bank = bank
+        self.config = config
+        self.first_step = first_step
+
+    def __len__(self) -> int:
+        return self.config.train.steps - self.first_step
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        values, song = batch(self.bank, self.config, self.first_step + index)
+        return torch.from_numpy(values), torch.from_numpy(song)
+
+
+def batch(bank: Bank, config: ModelConfig, step: int) -> tuple[Floats, Ints]:
+    """The batch of one step: values (P*K, channels, frames) float32, song (P*K,) int64."""
+    train = config.train
+    generator = np.random.default_rng([train.seed, step])
+    picks = draw(bank.song, bank.is_hum, train.songs_per_batch, train.recordings_per_song, generator)
+    frames = round(config.contour.window_s / config.contour.frame_s)
+    steps = source_frames(len(picks), frames, train.augment, config.contour.frame_s, generator)
+    start = starts(bank.length[picks], steps, bank.song[picks], train.augment.crop_spread, generator)
+    source = start[:, None] + steps  # (B, frames), frames of each recording
+    outside = source >= bank.length[picks][:, None]
+    source = np.minimum(source, bank.length[picks][:, None] - 1) + bank.first[picks][:, None]
+    if train.features == "spectrogram":
+        rows = np.where(outside[:, :, None], 0, bank.rows[source])
+        values = mask_rows(rows, train.augment, generator).transpose(0, 2, 1)
+        return np.ascontiguousarray(values, dtype=np.float32), bank.song[picks]
+    semitones, voiced = crops(
+        bank.rows[source, 0], bank.voiced[source] & ~outside, train.augment, config.contour.frame_s, generator
+    )
+    return contour.encoder_input(semitones, voiced, config.contour)[0], bank.song[picks]

@@ -1,0 +1,53 @@
+"""Loss and miner by name, from pytorch-metric-learning (Musgrave et al. 2020).
+
+Distances are Euclidean in the embedding's own units: ``margin`` of a triplet loss means what it says,
+normalised or not. NT-Xent (Sohn 2016; Chen et al. 2020) and multi-similarity (Wang et al. 2019) compare
+directions alone.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from humfind.config import TrainConfig
+from humfind.types import InputError
+
+LOSSES = ("ntxent", "triplet", "multisimilarity")
+MINERS = ("none", "semihard", "hard")
+
+
+def make_loss(config: TrainConfig) -> MetricLoss:
+    """The loss that ``config`` names, behind the miner that it names."""
+    from pytorch_metric_learning import losses, miners
+    from pytorch_metric_learning.distances import LpDistance
+
+    if config.loss not in LOSSES:
+        raise InputError(f"loss {config.loss!r}: unknown; choose one of {', '.join(LOSSES)}")
+    if config.miner not in MINERS:
+        raise InputError(f"miner {config.miner!r}: unknown; choose one of {', '.join(MINERS)}")
+    euclidean = LpDistance(normalize_embeddings=False, p=2)
+    loss: nn.Module
+    if config.loss == "ntxent":
+        loss = losses.NTXentLoss(temperature=config.temperature)
+    elif config.loss == "triplet":
+        loss = losses.TripletMarginLoss(margin=config.margin, distance=euclidean)
+    else:
+        loss = losses.MultiSimilarityLoss()
+    if config.miner == "none":
+        return MetricLoss(loss, None)
+    miner = miners.TripletMarginMiner(config.margin, type_of_triplets=config.miner, distance=euclidean)
+    return MetricLoss(loss, miner)
+
+
+class MetricLoss(nn.Module):
+    """embeddings (B, dim), song (B,) -> one number, 0 where the miner leaves nothing to learn."""
+
+    def __init__(self, loss: nn.Module, miner: nn.Module | None) -> None:
+        super().__init__()
+        self.loss = loss
+        self.miner = miner
+
+    def forward(self, embeddings: Tensor, song: Tensor) -> Tensor:
+        chosen = self.miner(embeddings, song) if self.miner is not None else None
+        value: Tensor = self.loss(embeddings, song, chosen)
+        return value
