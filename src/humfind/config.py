@@ -17,6 +17,7 @@ class F0Config:
     decoder: str = "weighted"  # how CREPE's 360 probabilities become one pitch: weighted | viterbi
     hop_s: float = 0.01
     part_size: int = 64  # recordings a parquet part: what a kill can cost at most
+    threads: int = 0  # 0: one a core; the result is the same
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class ContourConfig:
 
 
 @dataclass(frozen=True)
+class SpectrogramConfig:
+    """Audio -> log-mel frames, the input of the control that does without f0; its frames are the contour's."""
+
+    bands: int = 48
+    low_hz: float = 60.0
+    high_hz: float = 4000.0
+    rate_hz: int = 16000
+    floor_db: float = -80.0  # below the loudest frame; what is quieter counts as silence
+
+
+@dataclass(frozen=True)
 class EncoderConfig:
     """Windows -> embeddings."""
 
@@ -45,6 +57,8 @@ class EncoderConfig:
     embedding_dim: int = 128
     normalise: bool = True  # embeddings of length 1
     dropout: float = 0.0
+    stem_stride: int = 2  # of the first convolution, in frames
+    segments: int = 1  # time is averaged in this many parts: above 1, the embedding knows their order
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ class AugmentConfig:
     octave_error: float = 0.02  # share of 0.3 s spans moved by an octave, as a tracker would
     mask: float = 0.1  # share of a window that is silenced at most
     jitter: float = 0.1  # semitones, white
+    crop_spread: float = 1.0  # crops of one song: 0 start at the same share of it, 1 anywhere (as in 2021)
+    mirror: float = 0.0  # share of songs turned upside down, and of songs played backwards: hums and all
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ class ModelConfig:
     """What a checkpoint carries beside its weights."""
 
     contour: ContourConfig = field(default_factory=ContourConfig)
+    spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -98,6 +115,79 @@ class RankConfig:
     ranker: str = "vote"  # nearest | vote
     vote_k: int = 10  # each query window's K nearest song windows vote
     top: int = 10  # answers a query
+
+
+@dataclass(frozen=True)
+class SongConfig:
+    """Melody -> song audio."""
+
+    rate_hz: int = 16000
+    notes_per_s: tuple[float, float] = (1.7, 3.2)  # fiddle tunes are slowed to what people sing
+    tempo_spread: float = 0.08  # songs are that much slower or faster, as a share
+    lead_median_midi: tuple[float, float] = (58.0, 74.0)  # where the lead lies
+    intro_bars: tuple[int, int] = (0, 2)  # accompaniment alone, before the tune and between its rounds
+    accompaniment_db: tuple[float, float] = (-10.0, -1.0)  # below the lead: full songs
+    excerpt_accompaniment_db: tuple[float, float] = (-20.0, -8.0)  # training excerpts are cleaner
+    lead_swell_db: float = 4.0  # the lead's level wanders by so much
+    reverb: tuple[float, float] = (0.05, 0.25)  # share of room in the sound
+
+
+@dataclass(frozen=True)
+class HummerConfig:
+    """Notes -> a human-like hum. Ranges are drawn from once a hum, spreads once a note.
+
+    Fitted by ``benchmarks/hum_realism.py`` to 577 singers of MASTmelody (pitch error, wobble, drift, glide,
+    voicing) and 2,295 transcribed hums of HumTrans (wrong and missing notes, note lengths); tempo and
+    breath are wider than theirs, since they sang along with, or right after, what they heard.
+    """
+
+    rate_hz: int = 16000
+    tempo_ratio: tuple[float, float] = (0.7, 1.4)  # hum seconds a song second, log-uniform
+    tempo_drift: float = 0.06  # share, over the hum
+    timing: tuple[float, float] = (0.04, 0.20)  # spread of a note's length, log
+    centre_midi: tuple[float, float] = (47.0, 66.0)  # a comfortable middle, low men to children
+    wrong: tuple[float, float] = (0.0, 0.10)  # share of notes sung a step or more off
+    merged: tuple[float, float] = (0.0, 0.10)  # share of notes that are swallowed by the one before
+    skipped: tuple[float, float] = (0.0, 0.04)
+    intonation_cents: tuple[float, float] = (8.0, 55.0)  # spread of a note's pitch
+    drift_cents_per_s: float = 3.0  # spread, of the key
+    interval_scale: float = 0.02  # spread: some sing all intervals too narrow or too wide
+    glide_s: tuple[float, float] = (0.06, 0.26)  # from one note's pitch to the next
+    scoop_cents: float = 180.0  # spread of how far below a note begins after silence
+    vibrato_hz: tuple[float, float] = (4.5, 6.5)
+    vibrato_cents: tuple[float, float] = (0.0, 45.0)
+    jitter_cents: float = 20.0  # spread of the slow wobble within a note
+    breath_every_s: tuple[float, float] = (2.5, 7.0)
+    breath_s: tuple[float, float] = (0.2, 0.6)
+    da_share: float = 0.5  # hums sung "da da"; the others with a closed mouth
+    da_gap_s: tuple[float, float] = (0.01, 0.06)  # silence before each "da"
+    snr_db: tuple[float, float] = (15.0, 40.0)  # microphone and room noise
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """One size of the embedded data set; lengths in seconds, ranges (low, high). None: as many as there are."""
+
+    train_songs: int | None
+    train_hums: int | None
+    public_songs: int | None
+    public_hums: int | None
+    public_song_s: tuple[float, float]
+    books: str = "all"  # all | aird1: the first book of Aird's Airs alone, read in two seconds
+    excerpt_s: tuple[float, float] = (10.0, 12.0)
+    hum_s: tuple[float, float] = (8.0, 12.0)
+    hums_per_song: int = 8  # at most; the fewest is 1
+    bitrate_kbps: int = 64
+    seed: int = 0
+    song: SongConfig = field(default_factory=SongConfig)
+    hummer: HummerConfig = field(default_factory=HummerConfig)
+
+
+DEMO_SIZES: dict[str, DemoConfig] = {
+    "tiny": DemoConfig(8, 12, 12, 12, (20.0, 35.0), books="aird1"),
+    "small": DemoConfig(105, 156, 28, 60, (60.0, 68.0)),
+    "full": DemoConfig(None, None, None, None, (60.0, 180.0)),
+}
 
 
 # The 2021 entry: 8 s of f0 in Hz, 512 numbers not normalised, triplet loss, margin 2.0, 66 M parameters.
@@ -113,8 +203,8 @@ ZALO2021 = ModelConfig(
     ),
     encoder=EncoderConfig(
         widths=(128, 256, 512, 1024),
-        blocks=(2, 2, 2, 2),
-        kernel=9,
+        blocks=(3, 4, 6, 3),
+        kernel=7,
         embedding_dim=512,
         normalise=False,
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from humfind.types import InputError
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank")
 SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotebookError(RuntimeError):
@@ -74,9 +76,9 @@ def run(
     """
     home = paths.home()
     if data is None:
-        from humfind.data import demo
+        from humfind.data.demo import ensure
 
-        data = demo.ensure("small")
+        data = ensure("small")
     if not data.is_dir():
         raise InputError(f"{data}: no such data set; make one with: humfind demo-data --out {data}")
     name = name or data.resolve().name
@@ -138,6 +140,7 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> float:
         raise NotebookError(screen) from error
     finally:
         if out.exists():
+            calm(out)
             write_html(out, out.parent / "html" / f"{out.stem}.html")
     return time.perf_counter() - started
 
@@ -147,10 +150,21 @@ def failure_screen(error: Any, source: Path, out: Path) -> str:
     cell = str(error.source).strip().splitlines()
     if len(cell) > SOURCE_LINES:
         cell = [*cell[:SOURCE_LINES], "..."]
-    trace = [line for entry in error.traceback for line in str(entry).splitlines()][-TRACE_LINES:]
+    plain = COLOURS.sub("", "\n".join(str(entry) for entry in error.traceback))
+    trace = plain.splitlines()[-TRACE_LINES:]
     head = f"{source.name}, cell [{error.exec_count}] failed: {error.ename}: {error.evalue}"
     shown = [head, "", *(f"    {line}" for line in cell), "", *trace, "", f"The executed notebook: {out}"]
     return "\n".join(shown)
+
+
+def calm(notebook: Path) -> None:
+    """Progress bars wrote a line at every step: keep what a terminal would show in the end."""
+    import nbformat
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+    executed = nbformat.read(notebook, 4)
+    calmed, _ = CoalesceStreamsPreprocessor(enabled=True).preprocess(executed, {})
+    nbformat.write(calmed, notebook)
 
 
 def write_html(notebook: Path, out: Path) -> None:

@@ -20,8 +20,8 @@ def raw(hum: F0, song: F0, claim: str) -> Figure:
     figure, axes = style.canvas(claim, look, size=(10, 4))
     axis = axes[0, 0]
     for f0, colour, name in ((song, style.SONG, "song"), (hum, style.HUM, "hum")):
-        hz = np.where(f0.voiced, f0.hz, np.nan)
-        axis.plot(np.arange(len(hz)) * f0.hop_s / STEP_S, hz, color=colour, linewidth=2, label=name)
+        steps = np.arange(len(f0.hz)) * f0.hop_s / STEP_S
+        axis.plot(steps, style.broken(f0.hz, f0.voiced, 1.12), color=colour, linewidth=2, label=name)
     style.panel(axis, "", "10 ms steps", "Hz")
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter("{x:.0f}")
@@ -55,11 +55,14 @@ def overlay(axis: Axes, hum: Contour, song: Contour, match: Match, song_colour: 
     style.panel(axis, "", "seconds of the song", "MIDI semitones")
 
 
-def spectrograms(hum: Recording, song: Recording, claim: str) -> Figure:
+def spectrograms(hum: Recording | None, song: Recording | None, claim: str) -> Figure:
     """The same pair as spectrograms: what the f0 leaves out."""
     look = "Same melody, same seconds, yet timbre, chords and noise are what the eye sees first."
     figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
     for axis, name, recording in ((axes[0, 0], "song", song), (axes[0, 1], "hum", hum)):
+        if recording is None:
+            style.empty(axis, f"{name}: there is only f0, no audio")
+            continue
         transform.spectrogram(axis, recording)
         style.panel(axis, name, "seconds", "Hz" if name == "song" else "")
     return figure

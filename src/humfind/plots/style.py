@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
 INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
 CYCLE = (SONG, HUM, "#3da35d", WRONG, "#e0a100", "#5b8e99")
-LOOK: dict[str, Any] = {
+LOOK: Any = {
     "font.size": 10,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+    "axes.prop_cycle": cycler(color=CYCLE),
     "axes.grid": True,
     "grid.color": "#e9ecf0",
     "grid.linewidth": 0.8,
@@ -41,7 +42,7 @@ def canvas(
     **grid: Any,
 ) -> tuple[Figure, np.ndarray]:
     """A figure with its claim as title and what to look at below it. Returns the figure and (rows, columns) axes."""
-    with matplotlib.rc_context(LOOK):
+    with mpl.rc_context(LOOK):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **grid)
     heading = claim + ("\n" if look else "")
@@ -66,6 +67,14 @@ def panel(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+
+
+def broken(line: np.ndarray, shown: np.ndarray, jump: float) -> np.ndarray:
+    """A line to draw: NaN where not ``shown``, and where neighbours differ by more than the ratio ``jump``."""
+    drawn = np.where(shown, line, np.nan).astype(np.float64)
+    leaps = np.abs(np.diff(np.log(np.maximum(line, 1e-6)))) > np.log(jump)
+    drawn[1:][leaps] = np.nan
+    return drawn
 
 
 def empty(axes: Axes, text: str) -> None:

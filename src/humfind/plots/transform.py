@@ -52,18 +52,23 @@ def durations(lengths_s: Mapping[str, np.ndarray]) -> Figure:
 
 
 def voiced_share(shares: Mapping[str, np.ndarray]) -> Figure:
-    """The share of voiced frames of each recording, hums against songs."""
-    medians = {name: float(np.median(values)) for name, values in shares.items()}
-    claim = "Voiced share, median: " + ", ".join(f"{name} {value:.0%}" for name, value in medians.items())
-    figure, axes = style.canvas(claim, "Frames below the tracker's confidence threshold are treated as not sung.")
-    axis = axes[0, 0]
-    edges = np.linspace(0, 1, 41)
-    for name, values in shares.items():
+    """The share of voiced frames of each recording, a row of dots a group."""
+    hums, songs = (
+        np.median(np.concatenate([v for name, v in shares.items() if kind in name])) for kind in ("hum", "song")
+    )
+    claim = f"{hums:.0%} of a hum is sung, {songs:.0%} of a song, at the median"
+    look = "Each dot is a recording, the bar its group's median. Dots far left: silence, or a tracker in doubt."
+    figure, axes = style.canvas(claim, look, size=(10, 1.6 + 0.55 * len(shares)))
+    axis, rng = axes[0, 0], np.random.default_rng(0)
+    for row, (name, values) in enumerate(shares.items()):
         colour = style.HUM if "hum" in name else style.SONG
-        weights = np.full(len(values), 1 / len(values))
-        axis.hist(values, edges, weights=weights, color=colour, alpha=0.65, label=f"{name} ({len(values)})")
-    style.panel(axis, "", "voiced share of a recording", "share of recordings")
-    axis.legend()
+        axis.scatter(values, row + rng.uniform(-0.22, 0.22, len(values)), s=14, color=colour, alpha=0.6, linewidths=0)
+        axis.plot([np.median(values)] * 2, [row - 0.36, row + 0.36], color=style.INK, linewidth=2.5)
+    axis.set_yticks(range(len(shares)), [f"{name} ({len(values)})" for name, values in shares.items()])
+    axis.set_ylim(len(shares) - 0.5, -0.5)
+    axis.set_xlim(0, 1.02)
+    axis.grid(axis="y", visible=False)
+    style.panel(axis, "", "voiced share of a recording")
     return figure
 
 
@@ -86,15 +91,17 @@ def speed(rates: Mapping[str, float]) -> Figure:
     return figure
 
 
-def f0_over_spectrogram(pair: Mapping[str, tuple[Recording, F0]], claim: str) -> Figure:
+def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: str) -> Figure:
     """Each recording's spectrogram with its f0 on top; voiced frames are drawn, unvoiced are not."""
-    look = "The line should ride on the lowest strong band; where it breaks, nothing was sung."
+    look = "The line should ride on the melody's bright steps; where it breaks, nothing was sung or the pitch jumped."
     figure, axes = style.canvas(claim, look, 1, len(pair), size=(10, 4.2))
     for axis, (name, (recording, f0)) in zip(axes[0], pair.items(), strict=True):
+        if recording is None:
+            style.empty(axis, f"{name}: there is only f0, no audio")
+            continue
         spectrogram(axis, recording)
         colour = "#ffb238" if "hum" in name else "#7fd1ff"
-        hz = np.where(f0.voiced, f0.hz, np.nan)
-        axis.plot(np.arange(len(hz)) * f0.hop_s, hz, color=colour, linewidth=2)
+        axis.plot(np.arange(len(f0.hz)) * f0.hop_s, style.broken(f0.hz, f0.voiced, 1.12), color=colour, linewidth=2)
         style.panel(axis, name, "seconds", "Hz" if axis is axes[0, 0] else "")
     return figure
 

@@ -18,6 +18,11 @@ __all__ = ["RANKERS", "Nearest", "Ranker", "Vote", "make_ranker"]
 
 
 class Ranker(Protocol):
+    """hits_per_window: how many nearest song windows of each query window it must be given."""
+
+    @property
+    def hits_per_window(self) -> int: ...
+
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         """The k best songs of ``hits`` for ``query``."""
         ...

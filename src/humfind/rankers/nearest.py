@@ -12,6 +12,8 @@ class Nearest:
     Ties fall to the smaller music_id.
     """
 
+    hits_per_window = 1
+
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         answers = [
             Answer(

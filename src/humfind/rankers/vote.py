@@ -11,7 +11,7 @@ TIE = 0.5  # the most that a distance can add to a score: less than one vote
 
 
 class Vote:
-    """Each of the ``votes_per_window`` (K) nearest song windows of each query window is one vote for its song.
+    """Each of the ``hits_per_window`` (K) nearest song windows of each query window is one vote for its song.
 
     Songs are ordered by votes, most first; equal votes by the smallest distance of a vote, then by music_id.
     Songs without a vote follow, by their smallest distance, then by music_id. Which windows are the K
@@ -19,10 +19,10 @@ class Vote:
     that smallest distance), so it orders like the rule.
     """
 
-    def __init__(self, votes_per_window: int) -> None:
-        if votes_per_window < 1:
-            raise ValueError(f"votes_per_window is {votes_per_window}; at least 1")
-        self.votes_per_window = votes_per_window
+    def __init__(self, hits_per_window: int) -> None:
+        if hits_per_window < 1:
+            raise ValueError(f"hits_per_window is {hits_per_window}; at least 1")
+        self.hits_per_window = hits_per_window
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         ballots = self._ballots(hits)
@@ -44,5 +44,4 @@ class Vote:
     def _ballots(self, hits: Hits) -> np.ndarray:
         """Which hits are votes: the first K of each query window. (m,) bool."""
         _, first, window = np.unique(hits.query_window, return_index=True, return_inverse=True)
-        return np.arange(len(hits)) - first[window] < self.votes_per_window
-
+        return np.arange(len(hits)) - first[window] < self.hits_per_window

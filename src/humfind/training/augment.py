@@ -37,6 +37,16 @@ def starts(length: Ints, frames: Ints, group: Ints, spread: float, rng: np.rando
     return np.floor(share * (room + 1)).astype(np.int64)
 
 
+def mirrored(song: Ints, share: float, rng: np.random.Generator) -> tuple[Bools, Bools]:
+    """Which crops are turned upside down, and which are played backwards: (n,), (n,).
+
+    All crops of a song share its fate: a melody upside down or backwards is a new melody, and its hums are
+    hums of that. From few songs this makes four times as many.
+    """
+    fate = rng.random((int(song.max()) + 1, 2)) < share
+    return fate[song, 0], fate[song, 1]
+
+
 def crops(
     semitones: Floats, voiced: Bools, config: AugmentConfig, frame_s: float, rng: np.random.Generator
 ) -> tuple[Floats, Bools]:

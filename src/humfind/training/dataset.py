@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from humfind import contour, spectrogram
 from humfind.config import ModelConfig
-from humfind.training.augment import crops, mask_rows, source_frames, starts
+from humfind.training.augment import crops, mask_rows, mirrored, source_frames, starts
 from humfind.training.sampler import draw
 from humfind.types import F0, Bools, Floats, InputError, Ints, Recording
 
@@ -127,11 +127,14 @@ def batch(bank: Bank, config: ModelConfig, step: int) -> tuple[Floats, Ints]:
     source = start[:, None] + steps  # (B, frames), frames of each recording
     outside = source >= bank.length[picks][:, None]
     source = np.minimum(source, bank.length[picks][:, None] - 1) + bank.first[picks][:, None]
+    song = bank.song[picks]
+    upside_down, backwards = mirrored(song, train.augment.mirror, generator)
+    source = np.where(backwards[:, None], source[:, ::-1], source)
+    outside = np.where(backwards[:, None], outside[:, ::-1], outside)
     if train.features == "spectrogram":
         rows = np.where(outside[:, :, None], 0, bank.rows[source])
         values = mask_rows(rows, train.augment, generator).transpose(0, 2, 1)
-        return np.ascontiguousarray(values, dtype=np.float32), bank.song[picks]
-    semitones, voiced = crops(
-        bank.rows[source, 0], bank.voiced[source] & ~outside, train.augment, config.contour.frame_s, generator
-    )
-    return contour.encoder_input(semitones, voiced, config.contour)[0], bank.song[picks]
+        return np.ascontiguousarray(values, dtype=np.float32), song
+    pitch = np.where(upside_down[:, None], -bank.rows[source, 0], bank.rows[source, 0])
+    semitones, voiced = crops(pitch, bank.voiced[source] & ~outside, train.augment, config.contour.frame_s, generator)
+    return contour.encoder_input(semitones, voiced, config.contour)[0], song

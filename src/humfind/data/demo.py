@@ -1,0 +1,218 @@
+"""The embedded data set: printed tunes, played and hummed by ``synth``, in the competition's layout.
+
+    OUT/train/train_meta.csv, train/{song,hum}/NNNN.mp3          excerpts, 1-8 hums a song
+    OUT/public_test/full_song/<music_id>.mp3, hum/NNNN.mp3       full songs; hums start anywhere in them
+    OUT/public_test/answers.csv                                  hum,music_id
+    OUT/songs.csv, credits.csv, demo.json                        titles; who typed them in; what was made
+
+What goes where is planned in ``demo_plan.py``. Files are written aside and renamed; those that are there
+are kept, and demo.json is written last, so that a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from humfind.config import DEMO_SIZES, DemoConfig
+from humfind.data import tunebooks
+from humfind.data.abc import Tune
+from humfind.data.demo_plan import Job, SongPlan, plan_files, plan_songs, rng_of
+from humfind.synth import hum as hummer
+from humfind.synth import song as band
+from humfind.synth import voice
+from humfind.types import Floats, InputError
+
+MARKER = "demo.json"
+FORMAT = 1  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
+
+
+def make(
+    size: str,
+    out: Path,
+    seed: int | None = None,
+    workers: int | None = None,
+    config: DemoConfig | None = None,
+) -> dict[str, Any]:
+    """Make the data set of this size in ``out``; what is there already is kept. Returns the summary of demo.json.
+
+    Raises InputError for an unknown size, or when ``out`` holds a data set made otherwise.
+    """
+    if size not in DEMO_SIZES and config is None:
+        raise InputError(f"size {size!r}: unknown; choose one of {', '.join(DEMO_SIZES)}")
+    config = config or DEMO_SIZES[size]
+    if seed is not None:
+        config = replace(config, seed=seed)
+    wanted = json.loads(json.dumps({"format": FORMAT, "size": size, "config": asdict(config)}))
+    out = Path(out)
+    if made := _finished(out, wanted):
+        return made
+    out.mkdir(parents=True, exist_ok=True)
+    _write_text(out / "demo.partial.json", json.dumps(wanted, indent=2))
+    books = tunebooks.read_books(tunebooks.AIRD_1 if config.books == "aird1" else None)
+    tunes = books.merged
+    songs, chosen = plan_songs(tunes, config)
+    jobs, meta, answers = plan_files(songs, config)
+    _write_csv(out / "songs.csv", ("music_id", "title", "book", "number", "transcriber"), _titles(songs, chosen))
+    _write_csv(out / "credits.csv", ("transcriber", "book", "tunes"), _credits(chosen))
+    _write_csv(out / "train" / "train_meta.csv", ("music_id", "song_path", "hum_path"), meta)
+    _write_csv(out / "public_test" / "answers.csv", ("hum", "music_id"), answers)
+    seconds = _make_files(jobs, out, workers or min(os.cpu_count() or 1, 8))
+    summary = wanted | {
+        "tunes_read": len(books.tunes),
+        "tunes_lost": books.lost,
+        "duplicates_merged": len(books.tunes) - len(tunes),
+        "train_songs": sum(s.split == "train" for s in songs),
+        "train_hums": len(meta),
+        "public_songs": sum(s.split == "public_test" for s in songs),
+        "public_hums": len(answers),
+        "audio_s": round(seconds, 1),
+    }
+    _write_text(out / MARKER, json.dumps(summary, indent=2) + "\n")
+    (out / "demo.partial.json").unlink()
+    return summary
+
+
+def ensure(size: str = "small") -> Path:
+    """The folder of the embedded data set of this size, made first where it is missing: data/demo-SIZE."""
+    from humfind.paths import home
+
+    out = home() / "data" / f"demo-{size}"
+    make(size, out)
+    return out
+
+
+def _finished(out: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
+    for name in (MARKER, "demo.partial.json"):
+        path = out / name
+        if not path.is_file():
+            continue
+        try:
+            found = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: not JSON ({error}); delete {out} and make it again") from error
+        if any(found.get(key) != value for key, value in wanted.items()):
+            raise InputError(
+                f"{out}: holds a demo set of another size, seed or version; choose another folder or delete it"
+            )
+        return found if name == MARKER else None
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out}: is not empty and holds no demo set; choose another folder")
+    return None
+
+
+def _make_files(jobs: list[Job], out: Path, workers: int) -> float:
+    """Make what is missing; returns the seconds of audio of all files."""
+    from tqdm import tqdm
+
+    for folder in {(out / job.path).parent for job in jobs}:
+        folder.mkdir(parents=True, exist_ok=True)
+    seconds = 0.0
+    with tqdm(total=len(jobs), desc="making the demo set", unit="file", mininterval=0.5) as bar:
+        for length_s in _run(jobs, out, workers):
+            seconds += length_s
+            bar.set_postfix_str(f"{seconds / 60:.1f} min of audio", refresh=False)
+            bar.update()
+    return seconds
+
+
+def _run(jobs: list[Job], out: Path, workers: int) -> Iterator[float]:
+    if workers == 1 or len(jobs) < 48:  # starting workers takes longer than that
+        yield from (_make_file(job, out) for job in jobs)
+        return
+    from joblib import Parallel, delayed  # its workers also start from notebooks and unguarded scripts
+
+    made = Parallel(workers, return_as="generator", batch_size=4)(delayed(_make_file)(job, out) for job in jobs)
+    yield from made
+
+
+def _make_file(job: Job, out: Path) -> float:
+    """Make one recording, unless it is there. Returns its length in seconds."""
+    import soundfile
+
+    path = out / job.path
+    if not path.is_file():
+        samples, rate_hz = _sound(job)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_bytes(encode_mp3(samples, rate_hz, job.bitrate_kbps))
+        os.replace(aside, path)
+    return float(soundfile.info(path).duration)
+
+
+def _sound(job: Job) -> tuple[Floats, int]:
+    song = job.song
+    whole = band.arrange(song.melody, rng_of(job.seed, "arrange", song.number), job.song_config, song.length_s)
+    rng = rng_of(job.seed, job.kind, job.number)
+    if job.kind == "full":
+        return band.render(whole, rng, job.song_config), job.song_config.rate_hz
+    if job.kind == "excerpt":
+        assert song.excerpt is not None
+        piece = whole.between(*song.excerpt)
+        config = job.song_config
+        return band.render(piece, rng, config, config.excerpt_accompaniment_db), config.rate_hz
+    return _hum_sound(job, whole, rng), job.hummer_config.rate_hz
+
+
+def _hum_sound(job: Job, whole: band.Arrangement, rng: np.random.Generator) -> Floats:
+    """As many notes from the start on as fill the hum's length at the hummer's tempo."""
+    low, high = job.hummer_config.tempo_ratio
+    ratio = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    config = replace(job.hummer_config, tempo_ratio=(ratio, ratio))
+    # A hum starts with a note: silence before it, and between rounds, is not waited for.
+    lead = whole.lead
+    latest = max(0.0, float(lead.end_s[-1]) - 0.8 * job.length_s / ratio)
+    first = int(np.searchsorted(lead.start_s, min(job.start_s, latest)))
+    first = min(first, len(lead) - 1)
+    start = float(lead.start_s[first])
+    notes = lead.between(start, start + job.length_s / ratio)
+    performance = hummer.perform(notes, rng, config)
+    sound = voice.render(performance, rng, config)
+    lead_in = 0.002 * rng.standard_normal(int(rng.uniform(0.0, 0.5) * config.rate_hz))
+    return np.concatenate([lead_in.astype(np.float32), sound])
+
+
+def encode_mp3(samples: Floats, rate_hz: int, bitrate_kbps: int) -> bytes:
+    """(n,) float32 within [-1, 1] -> an mp3 file; the same bytes every time."""
+    import lameenc
+
+    encoder = lameenc.Encoder()
+    encoder.set_bit_rate(bitrate_kbps)
+    encoder.set_in_sample_rate(rate_hz)
+    encoder.set_channels(1)
+    encoder.set_quality(5)
+    encoder.silence()
+    pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    return bytes(encoder.encode(pcm) + encoder.flush())
+
+
+def _titles(songs: list[SongPlan], tunes: list[Tune]) -> list[tuple[str, ...]]:
+    return [(s.music_id, t.title, t.book, t.number, t.transcriber) for s, t in zip(songs, tunes, strict=True)]
+
+
+def _credits(tunes: list[Tune]) -> list[tuple[str, ...]]:
+    counts: dict[tuple[str, str], int] = {}
+    for tune in tunes:
+        counts[tune.transcriber, tune.book] = counts.get((tune.transcriber, tune.book), 0) + 1
+    return [(who, book, str(n)) for (who, book), n in sorted(counts.items())]
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_text(path, text.getvalue())
+
+
+def _write_text(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

@@ -1,0 +1,236 @@
+"""The competition's layout: which recordings a split has, and which song each hum is of.
+
+    DATA/train/train_meta.csv                  music_id,song_path,hum_path    (paths relative to DATA)
+    DATA/public_test/full_song/<music_id>.mp3  DATA/public_test/hum/<name>.mp3
+    DATA/public_test/answers.csv               hum,music_id                   (optional)
+
+Conventions
+-----------
+Recordings and rows of an f0 store are one where their stems are (file name without folder and suffix),
+so either may be missing. ``train`` is split by song, never by row.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+import numpy as np
+
+from humfind.types import InputError
+
+SPLITS = ("train", "public_test", "private_test")
+KINDS = ("song", "hum")
+META_HEADER = ("music_id", "song_path", "hum_path")
+ANSWERS_HEADER = ("hum", "music_id")
+TEST_FOLDERS = {"song": "full_song", "hum": "hum"}
+AUDIO_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
+
+
+class StoredRow(Protocol):
+    """What is read here of a row of an f0 store."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def music_id(self) -> str | None: ...
+
+
+class Rows(Protocol):
+    """An f0 store, as far as it is needed here: its rows, none where it lacks the split or kind."""
+
+    def read(self, split: str, kind: str) -> Sequence[StoredRow]: ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recording. path: as the meta file, folder or store has it; audio: its file, where there is one."""
+
+    path: str
+    music_id: str | None
+    audio: Path | None
+
+    @property
+    def name(self) -> str:
+        """The base name of the path."""
+        return PurePosixPath(self.path).name
+
+    @property
+    def stem(self) -> str:
+        """The key that joins recordings, store rows and answers."""
+        return stem(self.path)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The recordings of a split, sorted by path. answers: hum name -> music_id, None where unknown.
+
+    pairs: (song path, hum path), the rows of train_meta.csv; none in a test split.
+    """
+
+    name: str
+    songs: tuple[Item, ...]
+    hums: tuple[Item, ...]
+    answers: dict[str, str] | None
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def of_songs(self, music_ids: Collection[str]) -> Split:
+        """The part of the split that belongs to ``music_ids``; only of a split with answers."""
+        chosen = set(music_ids)
+        songs = tuple(item for item in self.songs if item.music_id in chosen)
+        hums = tuple(item for item in self.hums if item.music_id in chosen)
+        answers = {hum: song for hum, song in (self.answers or {}).items() if song in chosen}
+        kept = {item.path for item in songs}
+        return Split(self.name, songs, hums, answers, tuple(pair for pair in self.pairs if pair[0] in kept))
+
+
+def stem(path: str) -> str:
+    """``train/hum/0001.mp3`` -> ``0001``."""
+    name = PurePosixPath(path.replace("\\", "/")).name
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES | {".m4a", ".webm"} else name
+
+
+def load_split(data: Path, split: str, store: Rows | None = None) -> Split:
+    """The split of the data set in the folder ``data``, joined with the rows of an f0 store.
+
+    Raises InputError for an unknown split, a wrong header, a path that leaves ``data``, two recordings of
+    one stem, and a split without songs or hums.
+    """
+    if split not in SPLITS:
+        raise InputError(f"split {split}: unknown; choose one of {', '.join(SPLITS)}")
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder; give the folder that holds {split}/")
+    rows = {kind: list(store.read(split, kind)) if store else [] for kind in KINDS}
+    loaded = _load_train(data, rows) if split == "train" else _load_test(data, split, rows)
+    for kind, items in (("songs", loaded.songs), ("hums", loaded.hums)):
+        if not items:
+            place = "train/train_meta.csv" if split == "train" else f"{split}/{TEST_FOLDERS[kind[:-1]]}"
+            raise InputError(f"{data / place}: no {kind}; put them there, or give a store that has their f0")
+    return loaded
+
+
+def split_by_song(
+    music_ids: Iterable[str], validation_share: float, seed: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(train_ids, validation_ids), each sorted; the same for the same set of ids, share and seed.
+
+    With two songs or more and a share above 0, each side has at least one song.
+    """
+    ids = sorted(set(music_ids))
+    wanted = math.floor(validation_share * len(ids) + 0.5)
+    if validation_share > 0 and len(ids) > 1:
+        wanted = min(max(wanted, 1), len(ids) - 1)
+    order = np.random.default_rng(seed).permutation(len(ids))
+    validation = {ids[row] for row in order[:wanted]}
+    return tuple(i for i in ids if i not in validation), tuple(i for i in ids if i in validation)
+
+
+def read_table(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The rows of a CSV below exactly this header; a BOM and Windows line ends are welcome.
+
+    Raises InputError naming the file, the line and the mend.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if any(row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from error
+    found = tuple(cell.strip() for cell in lines[0][1]) if lines else ()
+    if found != header:
+        raise InputError(f"{path}: header is '{','.join(found)}'; expected '{','.join(header)}'")
+    for number, row in lines[1:]:
+        if len(row) != len(header) or not all(cell.strip() for cell in row):
+            raise InputError(f"{path} line {number}: expected {','.join(header)}, found {','.join(row)}")
+    return [tuple(cell.strip() for cell in row) for _, row in lines[1:]]
+
+
+def read_answers(path: Path) -> dict[str, str]:
+    """hum stem -> music_id, from a CSV with the header hum,music_id; hums with or without suffix, folder."""
+    answers: dict[str, str] = {}
+    for hum, music_id in read_table(path, ANSWERS_HEADER):
+        if answers.setdefault(stem(hum), music_id) != music_id:
+            raise InputError(f"{path}: {hum} has two answers; keep one")
+    return answers
+
+
+def read_titles(data: Path) -> dict[str, str]:
+    """music_id -> title, from ``DATA/songs.csv`` where there is one with these columns; else nothing."""
+    path = data / "songs.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return {row["music_id"]: row["title"] for row in csv.DictReader(file) if {"music_id", "title"} <= set(row)}
+
+
+def _load_train(data: Path, rows: dict[str, list[StoredRow]]) -> Split:
+    meta = data / "train" / "train_meta.csv"
+    kinds: dict[str, list[Item]] = {kind: [] for kind in KINDS}
+    pairs: list[tuple[str, ...]] = []
+    if meta.is_file():
+        pairs = read_table(meta, META_HEADER)
+        for column, kind in enumerate(KINDS, start=1):
+            seen: dict[str, str] = {}
+            for pair in pairs:
+                if seen.setdefault(pair[column], pair[0]) != pair[0]:
+                    raise InputError(f"{meta}: {pair[column]} belongs to two songs; keep one")
+            kinds[kind] = [Item(path, song, _inside(data, path, meta)) for path, song in seen.items()]
+    else:
+        for kind in KINDS:
+            kinds[kind] = [Item(row.path, row.music_id, None) for row in rows[kind] if row.music_id]
+        if not any(kinds.values()):
+            raise InputError(f"{meta}: missing; it has the header {','.join(META_HEADER)}")
+    songs, hums = (_unique(kinds[kind], f"{data}: train, {kind}s") for kind in KINDS)
+    answers = {item.name: item.music_id for item in hums if item.music_id}
+    return Split("train", songs, hums, answers, tuple((song, hum) for _, song, hum in pairs))
+
+
+def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]]) -> Split:
+    kinds: dict[str, tuple[Item, ...]] = {}
+    for kind in KINDS:
+        where = f"{data}: {split}, {kind}s"
+        folder = data / split / TEST_FOLDERS[kind]
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        audio = [
+            Item(f"{split}/{folder.name}/{file.name}", None, _inside(data, str(file.relative_to(data)), folder))
+            for file in files
+            if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")
+        ]
+        known = {item.stem for item in _unique(audio, where)}
+        stored = [Item(row.path, row.music_id, None) for row in rows[kind]]
+        items = audio + [item for item in _unique(stored, f"f0 store: {split}, {kind}s") if item.stem not in known]
+        if kind == "song":
+            items = [Item(item.path, item.music_id or item.stem, item.audio) for item in items]
+        kinds[kind] = _unique(items, where)
+    file = data / split / "answers.csv"
+    if not file.is_file():
+        return Split(split, kinds["song"], kinds["hum"], None)
+    right = read_answers(file)
+    answers = {item.name: right[item.stem] for item in kinds["hum"] if item.stem in right}
+    unknown = sorted(set(right) - {item.stem for item in kinds["hum"]})
+    if unknown:
+        raise InputError(f"{file}: no hum {unknown[0]} in {split} ({len(unknown)} such); remove or add it")
+    return Split(split, kinds["song"], kinds["hum"], answers)
+
+
+def _inside(data: Path, path: str, where: Path) -> Path | None:
+    """The file of a path relative to ``data``, None when it is not there."""
+    relative = PurePosixPath(path.replace("\\", "/"))
+    file = data / relative
+    if relative.is_absolute() or ".." in relative.parts or not file.resolve().is_relative_to(data.resolve()):
+        raise InputError(f"{where}: {path} lies outside {data}; paths are relative to it")
+    return file if file.is_file() else None
+
+
+def _unique(items: Iterable[Item], where: str) -> tuple[Item, ...]:
+    """Sorted by path. Raises InputError where two recordings have one stem."""
+    seen: dict[str, Item] = {}
+    for item in sorted(items, key=lambda item: item.path):
+        other = seen.setdefault(item.stem, item)
+        if other is not item:
+            raise InputError(f"{where}: {other.path} and {item.path} have one stem; rename one")
+    return tuple(seen.values())

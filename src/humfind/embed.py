@@ -1,0 +1,145 @@
+"""Checkpoint + windows -> embeddings.
+
+A checkpoint is two files of one stem: NAME.safetensors (the weights) and NAME.json (format version, the
+``ModelConfig`` that made them, facts about the training). Never a pickle: nothing in it can run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors import torch as tensors
+from torch import nn
+
+from humfind.config import ModelConfig, from_dict, to_dict
+from humfind.contour import channel_count
+from humfind.encoders import build
+from humfind.encoders.resnet1d import embed_batches
+from humfind.types import Embeddings, InputError, Windows
+
+FORMAT_VERSION = 1
+BATCH = 32  # windows at a time, always: the last bits of a sum depend on how many are summed together
+
+
+def input_channels(config: ModelConfig) -> int:
+    """Channels of the windows that this model reads."""
+    if config.train.features == "spectrogram":
+        return config.spectrogram.bands
+    return channel_count(config.contour)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained encoder and the configuration that made it.
+
+    facts: what the checkpoint tells about its training (steps, best validation MRR, seed, versions ...).
+    checksum: sha256 of the weights and the configuration; an index built with it belongs to this model.
+    """
+
+    config: ModelConfig
+    network: nn.Module
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    checksum: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+        object.__setattr__(self, "checksum", _checksum(_weights(self.network), self.config))
+
+    def embed(self, windows: Windows) -> Embeddings:
+        """(n, channels, frames) -> (n, embedding_dim); a window gives the same bytes alone and among others."""
+        return self.embed_many([windows])[0]
+
+    def embed_many(self, many: Sequence[Windows]) -> list[Embeddings]:
+        """One result a recording; small recordings share a batch, which is what makes it quick."""
+        if not many:
+            return []
+        expected = input_channels(self.config)
+        for windows in many:
+            if windows.values.shape[1] != expected:
+                raise ValueError(f"windows have {windows.values.shape[1]} channels, the model reads {expected}")
+        device = next(self.network.parameters()).device
+        values = torch.from_numpy(np.concatenate([windows.values for windows in many])).to(device)
+        vectors = embed_batches(self.network, values, BATCH).cpu().numpy()
+        ends = np.cumsum([len(windows) for windows in many])
+        return [Embeddings(part) for part in np.split(vectors, ends[:-1])]
+
+    def save(self, path: Path) -> None:
+        """NAME.safetensors and NAME.json; each is written aside and renamed."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        about = {
+            "format_version": FORMAT_VERSION,
+            "checksum": self.checksum,
+            "config": to_dict(self.config),
+            "training": dict(self.facts),
+        }
+        write_aside(path, _weights(self.network))
+        write_aside(path.with_suffix(".json"), (json.dumps(about, indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Raises InputError where a file is missing, cut, of another format, or does not fit the other."""
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise InputError(f"{path}: a checkpoint is a .safetensors file (pickles are never read); give that")
+        about = _read_about(path.with_suffix(".json"))
+        config = from_dict(ModelConfig, about["config"], f"{path.with_suffix('.json')}: config")
+        network = build(config.encoder, input_channels(config))
+        try:
+            network.load_state_dict(tensors.load(path.read_bytes()))
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file; train first, or check the path") from error
+        except safetensors.SafetensorError as error:
+            mend = "copy it again or train again"
+            raise InputError(f"{path}: cut short or not safetensors ({error}); {mend}") from error
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            mend = "take the JSON that was saved with these weights"
+            raise InputError(f"{path}: does not fit its JSON ({reason}); {mend}") from error
+        model = cls(config, network, about["training"])
+        if about["checksum"] != model.checksum:
+            raise InputError(f"{path}: not the weights that its JSON was saved with; copy both files again")
+        return model
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write under another name, then rename: a reader sees the old file or the new, never a half."""
+    aside = path.with_name(path.name + ".part")
+    aside.write_bytes(content)
+    os.replace(aside, path)
+
+
+def _weights(network: nn.Module) -> bytes:
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    return tensors.save(state)
+
+
+def _checksum(weights: bytes, config: ModelConfig) -> str:
+    digest = hashlib.sha256(weights)
+    digest.update(json.dumps(to_dict(config), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing; a checkpoint needs its JSON beside the weights") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); copy it again") from error
+    version = about.get("format_version") if isinstance(about, dict) else None
+    if version != FORMAT_VERSION:
+        raise InputError(f"{path}: format version {version}, this humfind reads {FORMAT_VERSION}; train again")
+    missing = [name for name in ("checksum", "config", "training") if name not in about]
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(missing)}; copy it again")
+    return about

@@ -1,0 +1,74 @@
+"""A residual network over time (He et al., Deep Residual Learning for Image Recognition, 2016, in 1-D)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from humfind.config import EncoderConfig
+from humfind.types import InputError
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and a shortcut: (B, width_in, L) -> (B, width_out, ceil(L / stride))."""
+
+    def __init__(self, width_in: int, width_out: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.first = _convolution(width_in, width_out, kernel, stride)
+        self.second = _convolution(width_out, width_out, kernel, 1)
+        same = width_in == width_out and stride == 1
+        self.shortcut = nn.Identity() if same else _convolution(width_in, width_out, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(functional.relu(self.first(x)))
+        return functional.relu(y + self.shortcut(x))
+
+
+class ResNet1d(nn.Module):
+    """(B, in_channels, L) -> (B, embedding_dim), any L of at least one frame.
+
+    Time is averaged in ``segments`` equal parts: with 1 the embedding forgets where in the window a
+    phrase was, with more it keeps their order.
+    """
+
+    def __init__(self, config: EncoderConfig, in_channels: int) -> None:
+        super().__init__()
+        if len(config.widths) != len(config.blocks) or not config.widths:
+            raise InputError(f"encoder: {len(config.widths)} widths but {len(config.blocks)} blocks; give as many")
+        if config.kernel % 2 == 0:
+            raise InputError(f"encoder: kernel {config.kernel} has no middle; choose an odd one")
+        self.normalise = config.normalise
+        self.segments = config.segments
+        self.stem = _convolution(in_channels, config.widths[0], config.kernel, config.stem_stride)
+        stages: list[nn.Module] = []
+        width_in = config.widths[0]
+        for stage, (width, blocks) in enumerate(zip(config.widths, config.blocks, strict=True)):
+            for block in range(blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                stages.append(ResidualBlock(width_in, width, config.kernel, stride))
+                width_in = width
+        self.stages = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(width_in * config.segments, config.embedding_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stages(functional.relu(self.stem(x)))  # (B, width, L / 2^n)
+        y = functional.adaptive_avg_pool1d(y, self.segments).flatten(1)  # (B, width * segments)
+        embedding: Tensor = self.head(self.dropout(y))
+        return functional.normalize(embedding, dim=1) if self.normalise else embedding
+
+
+def _convolution(width_in: int, width_out: int, kernel: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv1d(width_in, width_out, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm1d(width_out))
+
+
+def embed_batches(network: nn.Module, values: Tensor, batch: int) -> Tensor:
+    """(n, channels, frames) -> (n, dim), without gradients, exactly ``batch`` windows at a time.
+
+    The last batch is filled up with zeros, so that a window's vector does not depend on its company.
+    """
+    filled = functional.pad(values, (0, 0, 0, 0, 0, -len(values) % batch))
+    with torch.inference_mode():
+        return torch.cat([network(part).float() for part in filled.split(batch)])[: len(values)]

@@ -1,0 +1,207 @@
+"""The parquet f0 store: ``<store>/<split>/<hum|song>/part-NNNN.parquet`` with a ``manifest.json`` beside the parts.
+
+One row a recording: ``path`` str (the join key is its stem), ``music_id`` str or null, ``hop_s`` float, ``hz`` and
+``confidence`` lists of floats, optional ``source_sha256``. Parts are written aside and renamed, so that a kill
+leaves whole ones. A folder without a manifest is foreign: read with threshold 0.5.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from humfind.f0.columns import lists, numbers, optional_text, texts
+from humfind.types import F0, InputError
+
+KINDS = ("hum", "song")
+FOREIGN_THRESHOLD = 0.5
+MANIFEST = "manifest.json"
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("music_id", pa.string()),
+        ("hop_s", pa.float64()),
+        ("hz", pa.list_(pa.float32())),
+        ("confidence", pa.list_(pa.float32())),
+        ("source_sha256", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What made the rows of one folder."""
+
+    tracker: str
+    version: str
+    model: str
+    decoder: str
+    hop_s: float
+    threshold: float
+    part_size: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StoredF0:
+    """One row: the f0 of the recording at ``path``, relative to the data set's folder."""
+
+    path: str
+    music_id: str | None
+    f0: F0
+    source_sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.path).stem
+
+
+class Store:
+    """An f0 store, for reading. Raises InputError where there is no such folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise InputError(f"{folder}: no such f0 store; make one with: humfind f0 DATA")
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest that all folders share; None where none has one. Raises InputError where they differ."""
+        found = {path: read_manifest(path.parent) for path in sorted(self.folder.glob(f"*/*/{MANIFEST}"))}
+        different = {manifest: path for path, manifest in found.items()}
+        if len(different) > 1:
+            a, b = list(different.values())[:2]
+            raise InputError(f"{a} and {b}: made in different ways; use one store for each")
+        return next(iter(different), None)
+
+    def read(self, split: str, kind: str) -> list[StoredF0]:
+        """Every row of one folder, in the order of its parts; none where the folder is missing.
+
+        Raises InputError for a part that is cut, columns that are missing or of a wrong type, values that
+        no f0 has, and two rows of one stem.
+        """
+        folder = self.folder / split / kind
+        manifest = read_manifest(folder)
+        threshold = manifest.threshold if manifest else FOREIGN_THRESHOLD
+        rows: dict[str, StoredF0] = {}
+        for part in parts(folder):
+            for row in read_part(part, threshold):
+                if row.stem in rows:
+                    other = rows[row.stem].path
+                    raise InputError(f"{part}: {row.path} and {other} have the same stem; keep one of the two")
+                rows[row.stem] = row
+        return list(rows.values())
+
+
+def parts(folder: Path) -> list[Path]:
+    """The part files of one folder, by name; half-written ones end in .tmp and are not among them."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in ``folder``; None where there is none (a foreign store)."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {f.name for f in fields(Manifest)}
+        manifest = Manifest(**{name: value for name, value in values.items() if name in known})
+        hop_s, threshold = float(manifest.hop_s), float(manifest.threshold)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a manifest ({error}); delete it to read the store as a foreign one") from error
+    if not (hop_s > 0 and 0 <= threshold <= 1):
+        raise InputError(f"{path}: hop_s {hop_s} or threshold {threshold} is out of range; correct it")
+    return manifest
+
+
+def open_for_writing(folder: Path, manifest: Manifest) -> None:
+    """Make ``folder`` ready for parts made as ``manifest`` says; half-written files are removed.
+
+    Raises InputError where parts made in another way, or in an unknown one, are there already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stray in folder.glob("*.tmp"):
+        stray.unlink()
+    present = read_manifest(folder)
+    mend = "choose another store or delete this folder"
+    if present is None and parts(folder):
+        raise InputError(f"{folder}: holds parts without a {MANIFEST}, of unknown origin; {mend}")
+    if present is not None and present != manifest:
+        was, asked = asdict(present), asdict(manifest)
+        differ = ", ".join(f"{key} {was[key]} is not {asked[key]}" for key in was if was[key] != asked[key])
+        raise InputError(f"{folder / MANIFEST}: not what was asked for ({differ}); {mend}")
+    if present is None:
+        text = json.dumps(asdict(manifest), indent=2) + "\n"
+        write_aside(folder / MANIFEST, lambda file: file.write(text.encode()))
+
+
+def write_part(folder: Path, number: int, rows: Sequence[StoredF0]) -> Path:
+    """Rows -> ``part-NNNN.parquet``, whole or not at all; the same rows give the same bytes."""
+    columns: dict[str, list[Any]] = {
+        "path": [row.path for row in rows],
+        "music_id": [row.music_id for row in rows],
+        "hop_s": [row.f0.hop_s for row in rows],
+        "hz": [row.f0.hz for row in rows],
+        "confidence": [row.f0.confidence for row in rows],
+        "source_sha256": [row.source_sha256 for row in rows],
+    }
+    table = pa.table(columns, schema=SCHEMA)
+    path = part_path(folder, number)
+    floats = ["hz.list.element", "confidence.list.element"]
+    write_aside(
+        path,
+        lambda file: pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            use_dictionary=["music_id"],
+            column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),  # floats then compress, losslessly
+        ),
+    )
+    return path
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Where part ``number`` lies."""
+    return folder / f"part-{number:04d}.parquet"
+
+
+def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let ``write`` fill a file beside ``path``, then put it in its place."""
+    aside = path.with_name(path.name + ".tmp")
+    with open(aside, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
+    """The rows of one part. Raises InputError naming the file, and the column or the row."""
+    try:
+        table = pq.ParquetFile(part).read()
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{part}: cannot be read as parquet ({reason}); delete it and track again") from error
+    paths, hops = texts(part, table, "path"), numbers(part, table, "hop_s")
+    hz, confidence = (lists(part, table, name) for name in ("hz", "confidence"))
+    ids = optional_text(part, table, "music_id")
+    sums = optional_text(part, table, "source_sha256")
+    for i, (path, hop_s) in enumerate(zip(paths, hops, strict=True)):
+        try:
+            f0 = F0(hz[i], confidence[i], hop_s, threshold)
+        except ValueError as error:
+            raise InputError(f"{part}: row {path}: {error}; track it again") from error
+        yield StoredF0(path, ids[i], f0, sums[i])

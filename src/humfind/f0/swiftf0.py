@@ -1,0 +1,76 @@
+"""SwiftF0 (Nieradzik 2025): the quick tracker, 47 to 2094 Hz, its weights in the swift-f0 package.
+
+It answers every 16 ms; its answers are laid onto the project's grid, in log-frequency between voiced
+neighbours, the nearer one where only one of the two is voiced.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from humfind.config import F0Config
+from humfind.f0.audio import resample
+from humfind.types import F0, Floats, InputError, Recording
+
+if TYPE_CHECKING:
+    from swift_f0 import SwiftF0 as Detector
+
+RATE_HZ = 16_000
+NATIVE_HOP_S = 0.016
+SHORTEST = 256  # samples: one native frame
+
+
+class SwiftF0:
+    """recording -> F0. Raises InputError where the swift-f0 package is missing."""
+
+    name = "swiftf0"
+    model = "swiftf0"
+    decoder = "native"
+    threshold = 0.5  # its confidence is calibrated to this
+
+    def __init__(self, config: F0Config) -> None:
+        try:
+            from swift_f0 import SwiftF0 as Detector
+        except ImportError as error:
+            raise InputError(f"swiftf0: the swift-f0 package is missing ({error}); pip install swift-f0") from error
+        if config.hop_s <= 0:
+            raise InputError(f"f0 hop_s {config.hop_s}: must be above 0; try 0.01")
+        self.hop_s = config.hop_s
+        self.version = metadata.version("swift-f0")
+        self.detector: Detector = Detector(threads=config.threads or len(os.sched_getaffinity(0)), spin=False)
+
+    def __call__(self, recording: Recording) -> F0:
+        samples = resample(recording, RATE_HZ).samples
+        times_s = np.arange(1 + round(len(samples) / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
+        if len(samples) < SHORTEST:
+            samples = np.pad(samples, (0, SHORTEST - len(samples)))
+        native = self.detector.detect(samples, RATE_HZ)
+        hz, confidence = regrid(native.pitch_hz, native.confidence, NATIVE_HOP_S, times_s, self.threshold)
+        return F0(hz, confidence, self.hop_s, self.threshold)
+
+
+def regrid(
+    hz: np.ndarray, confidence: np.ndarray, hop_s: float, times_s: np.ndarray, threshold: float
+) -> tuple[Floats, Floats]:
+    """Pitch every ``hop_s`` -> pitch at ``times_s``.
+
+    Between two voiced frames (hz > 0, confidence >= threshold) log-frequency and confidence are
+    interpolated; elsewhere the nearest frame counts. After the last frame, that one holds.
+    """
+    position = np.clip(np.asarray(times_s) / hop_s, 0, len(hz) - 1)
+    low = np.floor(position).astype(np.int64)
+    high = np.minimum(low + 1, len(hz) - 1)
+    share = position - low
+    nearest = np.where(share < 0.5, low, high)
+    voiced = (hz > 0) & (confidence >= threshold)
+    between = voiced[low] & voiced[high]
+    log_hz = np.log2(np.where(hz > 0, hz, 1.0))
+    line = 2.0 ** (log_hz[low] * (1 - share) + log_hz[high] * share)
+    sure = confidence[low] * (1 - share) + confidence[high] * share
+    new_hz = np.where(between, line, hz[nearest])
+    new_confidence = np.where(between, sure, confidence[nearest])
+    return new_hz.astype(np.float32), np.clip(new_confidence, 0, 1).astype(np.float32)

@@ -1,0 +1,130 @@
+"""Recordings -> f0, from the store where it has them and from the audio where not.
+
+A store of this project, or a new one, is extended. A foreign store, which has no manifest, is only read, and
+what it lacks is tracked and kept nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from humfind.config import F0Config, to_dict
+from humfind.data.zalo import Item, stem
+from humfind.f0.extract import extract, file_sha256
+from humfind.f0.store import Store, StoredF0, parts, read_manifest
+from humfind.types import F0, InputError
+
+Skipped = list[tuple[str, str]]  # (path, reason)
+TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """f0: recordings with their f0, in the order asked for. tracker: what made it; empty where unknown."""
+
+    f0: tuple[tuple[Item, F0], ...] = ()
+    skipped: Skipped = field(default_factory=list)
+    tracker: dict[str, Any] = field(default_factory=dict)
+
+
+class Shelf:
+    """An f0 store that may not be there yet, each of its folders read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._rows: dict[tuple[str, str], list[StoredF0]] = {}
+
+    def read(self, split: str, kind: str) -> list[StoredF0]:
+        """The rows, none where the folder is missing."""
+        if (split, kind) not in self._rows:
+            self._rows[split, kind] = Store(self.folder).read(split, kind) if self.folder.is_dir() else []
+        return self._rows[split, kind]
+
+    def foreign(self) -> bool:
+        """Whether there are parts of unknown origin: nothing may be added."""
+        folders = {part.parent for part in self.folder.glob("*/*/*.parquet")}
+        return any(read_manifest(folder) is None for folder in folders if parts(folder))
+
+    def tracker(self, split: str, kind: str) -> dict[str, Any]:
+        """The manifest of one folder, empty where there is none."""
+        manifest = read_manifest(self.folder / split / kind)
+        return asdict(manifest) if manifest else {}
+
+    def config(self) -> F0Config:
+        """How this store's f0 was made; the defaults where that is unknown."""
+        manifest = Store(self.folder).manifest if self.folder.is_dir() else None
+        return config_of(asdict(manifest) if manifest else {})
+
+    def extend(self, items: Sequence[Item], f0: F0Config, split: str, kind: str) -> dict[str, str]:
+        """Track what is lacking; path -> reason of what could not be."""
+        done = extract(items, f0, self.folder, split, kind)
+        self._rows.pop((split, kind), None)
+        return {skip.path: skip.reason for skip in done.skipped}
+
+
+def config_of(tracker: dict[str, Any]) -> F0Config:
+    """The configuration that an index or a manifest names; defaults for what it does not."""
+    return F0Config(**{name: tracker[name] for name in TRACKER_FIELDS if name in tracker})
+
+
+def hear(
+    items: Sequence[Item], split: str, kind: str, store: Shelf | Path | None = None, f0: F0Config | None = None
+) -> Heard:
+    """The f0 of ``items``. f0: how to track; as the store was made where None. store None: keep nothing.
+
+    Raises InputError where a recording has changed since it was stored, and where the store was made in
+    another way than ``f0`` and lacks something.
+    """
+    shelf = Shelf(store) if isinstance(store, Path) else store
+    rows = {stem(row.path): row for row in shelf.read(split, kind)} if shelf else {}
+    _require_unchanged(items, rows)
+    config = f0 or (shelf.config() if shelf else F0Config())
+    lines = {key: row.f0 for key, row in rows.items()}
+    lacking = [item for item in items if item.stem not in lines and item.audio is not None]
+    reasons: dict[str, str] = {}
+    if lacking and shelf is not None and not shelf.foreign():
+        reasons = shelf.extend(items, config, split, kind)
+        lines = {stem(row.path): row.f0 for row in shelf.read(split, kind)}
+    elif lacking:
+        tracked, reasons = track(lacking, config)
+        lines |= tracked
+    skipped = [(item.path, reasons.get(item.path, "neither audio nor f0")) for item in items if item.stem not in lines]
+    tracker = shelf.tracker(split, kind) if shelf else {}
+    if not rows and not tracker:
+        tracker = tracker_of(config)
+    return Heard(tuple((item, lines[item.stem]) for item in items if item.stem in lines), skipped, tracker)
+
+
+def track(items: Sequence[Item], f0: F0Config) -> tuple[dict[str, F0], dict[str, str]]:
+    """Kept nowhere: stem -> f0, and path -> reason of what cannot be read."""
+    from tqdm import tqdm
+
+    from humfind.f0 import make_tracker
+    from humfind.f0.audio import load
+
+    tracker = make_tracker(f0)
+    lines: dict[str, F0] = {}
+    reasons: dict[str, str] = {}
+    for item in tqdm(items, desc="f0", unit="recording", disable=len(items) < 2):
+        try:
+            lines[item.stem] = tracker(load(item.audio or Path(item.path)))
+        except InputError as error:
+            reasons[item.path] = str(error)
+    return lines, reasons
+
+
+def tracker_of(f0: F0Config) -> dict[str, Any]:
+    """What an index keeps of the tracker where no manifest says it."""
+    return {name: value for name, value in to_dict(f0).items() if name in TRACKER_FIELDS[:4]}
+
+
+def _require_unchanged(items: Sequence[Item], rows: dict[str, StoredF0]) -> None:
+    for item in items:
+        row = rows.get(item.stem)
+        if row is None or row.source_sha256 is None or item.audio is None:
+            continue
+        if file_sha256(item.audio) != row.source_sha256:
+            raise InputError(f"{item.path}: changed since its f0 was stored; delete that part of the store")

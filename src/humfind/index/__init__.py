@@ -1,0 +1,5 @@
+"""The searchable songs: a folder on disk, an engine of nearest neighbours in memory."""
+
+from humfind.index.folder import Entry, Index, IndexInfo, Song, read_about
+
+__all__ = ["Entry", "Index", "IndexInfo", "Song", "read_about"]

@@ -1,0 +1,246 @@
+"""The index: songs, where their windows lie, the windows' vectors, the songs' contours.
+
+As a folder: index.json (format version, model, config, tracker, counts), songs.parquet (id, title, source,
+checksum, length_s; a row a recording), windows.parquet (recording, start_s, length_s, key; a row a vector),
+vectors.faiss, contours.parquet (semitones, voiced, frame_s; a row a recording). It is written aside and
+renamed: a reader sees the old index, the new one or none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from humfind.index.flat import FlatIndex
+from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
+
+FORMAT_VERSION = 1
+SCHEMAS = {
+    "songs": pa.schema(
+        [
+            ("id", pa.string()),
+            ("title", pa.string()),
+            ("source", pa.string()),
+            ("checksum", pa.string()),
+            ("length_s", pa.float64()),
+        ]
+    ),
+    "windows": pa.schema(
+        [("recording", pa.int64()), ("start_s", pa.float32()), ("length_s", pa.float32()), ("key", pa.float32())]
+    ),
+    "contours": pa.schema(
+        [("semitones", pa.list_(pa.float32())), ("voiced", pa.list_(pa.bool_())), ("frame_s", pa.float64())]
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Song:
+    """One recording of a song; a song may have several. checksum: sha256 of what the contour came from."""
+
+    music_id: str
+    title: str = ""
+    source: str = ""
+    checksum: str = ""
+    length_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recording, ready for the index. contour is None where the features are not f0."""
+
+    song: Song
+    contour: Contour | None
+    windows: Windows
+    embeddings: Embeddings
+
+    def __post_init__(self) -> None:
+        if len(self.windows) != len(self.embeddings):
+            counts = f"{len(self.windows)} windows but {len(self.embeddings)} embeddings"
+            raise ValueError(f"{self.song.music_id}: {counts}")
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What made the index. model: its path as given; config, tracker: plain JSON values."""
+
+    model_checksum: str = ""
+    model: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    tracker: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Index:
+    """songs, contours: a row a recording. recording, start_s, length_s, key: a row a vector of the engine."""
+
+    songs: tuple[Song, ...]
+    contours: tuple[Contour | None, ...]
+    recording: Ints
+    start_s: Floats
+    length_s: Floats
+    key: Floats
+    engine: FlatIndex
+    info: IndexInfo
+
+    def __post_init__(self) -> None:
+        if len(self.contours) != len(self.songs):
+            raise ValueError(f"{len(self.songs)} recordings but {len(self.contours)} contours")
+        for name in ("recording", "start_s", "length_s", "key"):
+            if len(getattr(self, name)) != len(self.engine):
+                raise ValueError(f"{len(self.engine)} vectors but {len(getattr(self, name))} windows")
+        if self.recording.min() < 0 or self.recording.max() >= len(self.songs):
+            raise ValueError("a window belongs to no recording")
+
+    @classmethod
+    def build(cls, entries: Iterable[Entry], info: IndexInfo) -> Index:
+        """Raises InputError where there is no entry."""
+        songs, contours, recording, columns, vectors = [], [], [], [], []
+        for row, entry in enumerate(entries):
+            songs.append(entry.song)
+            contours.append(entry.contour)
+            recording.append(np.full(len(entry.windows), row, dtype=np.int64))
+            columns.append(np.stack([entry.windows.start_s, entry.windows.length_s, entry.windows.key]))
+            vectors.append(entry.embeddings.vectors)
+        if not songs:
+            raise InputError("index: no songs to build it from; give recordings or a store that has some")
+        start_s, length_s, key = np.concatenate(columns, axis=1)
+        return cls(
+            tuple(songs),
+            tuple(contours),
+            np.concatenate(recording),
+            start_s,
+            length_s,
+            key,
+            FlatIndex.of(np.concatenate(vectors)),
+            info,
+        )
+
+    @cached_property
+    def music_ids(self) -> tuple[str, ...]:
+        """Every song once, sorted; ``Hits.song`` counts in these."""
+        return tuple(sorted({song.music_id for song in self.songs}))
+
+    @cached_property
+    def window_song(self) -> Ints:
+        """The row of ``music_ids`` that each window belongs to."""
+        row = {music_id: i for i, music_id in enumerate(self.music_ids)}
+        return np.array([row[song.music_id] for song in self.songs], dtype=np.int64)[self.recording]
+
+    @cached_property
+    def song_length_s(self) -> dict[str, float]:
+        """The longest recording of each song."""
+        lengths: dict[str, float] = {}
+        for song in self.songs:
+            lengths[song.music_id] = max(song.length_s, lengths.get(song.music_id, 0.0))
+        return lengths
+
+    def title(self, music_id: str) -> str:
+        """The first title that a recording of the song has, or nothing."""
+        return next((song.title for song in self.songs if song.music_id == music_id and song.title), "")
+
+    def nearest(self, vectors: Floats, k: int) -> tuple[Floats, Ints]:
+        """Euclidean distances and windows, (m, k) each, sorted by distance, then window."""
+        return self.engine.nearest(vectors, k)
+
+    def save(self, folder: Path) -> None:
+        """Raises InputError where ``folder`` holds something that is not an index."""
+        if folder.exists() and not (folder / "index.json").is_file() and any(folder.iterdir()):
+            raise InputError(f"{folder}: holds something else than an index; choose another folder")
+        aside, old = (folder.with_name(f".{folder.name}.{what}-{os.getpid()}") for what in ("part", "old"))
+        aside.mkdir(parents=True)
+        try:
+            self._write(aside)
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(aside, folder)
+        finally:
+            for left in (aside, old):
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _write(self, folder: Path) -> None:
+        songs = [{"id": song.music_id, **asdict(song)} for song in self.songs]
+        windows = {name: getattr(self, name) for name in SCHEMAS["windows"].names}
+        contours = [
+            {"semitones": c.semitones, "voiced": c.voiced, "frame_s": c.frame_s} if c else {} for c in self.contours
+        ]
+        pq.write_table(pa.Table.from_pylist(songs, SCHEMAS["songs"]), folder / "songs.parquet")
+        pq.write_table(pa.table(windows, SCHEMAS["windows"]), folder / "windows.parquet")
+        pq.write_table(pa.Table.from_pylist(contours, SCHEMAS["contours"]), folder / "contours.parquet")
+        self.engine.save(folder / "vectors.faiss")
+        counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.engine)}
+        about = {"format_version": FORMAT_VERSION, **asdict(self.info), **counts, "dim": self.engine.dim}
+        (folder / "index.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
+        """Raises InputError where it is missing, damaged, of another format, or of another model."""
+        about = read_about(folder)
+        if model_checksum is not None and about["model_checksum"] != model_checksum:
+            made = about["model"] or "another model"
+            raise InputError(f"{folder}: was built with {made}, not with this model; build it again")
+        tables = {name: _read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
+        engine = FlatIndex.load(folder / "vectors.faiss")
+        rows = tables["songs"].rename_columns(["music_id", *tables["songs"].column_names[1:]]).to_pylist()
+        windows = {name: tables["windows"][name].to_numpy() for name in SCHEMAS["windows"].names}
+        counts = {"recordings": len(rows), "windows": len(engine), "dim": engine.dim}
+        wrong = [name for name, count in counts.items() if about[name] != count]
+        if wrong:
+            raise InputError(
+                f"{folder}: {wrong[0]} {counts[wrong[0]]}, index.json says {about[wrong[0]]}; build it again"
+            )
+        try:
+            info = IndexInfo(**{name: about[name] for name in ("model_checksum", "model", "config", "tracker")})
+            contours = tuple(_contour(tables["contours"], row) for row in range(len(tables["contours"])))
+            return cls(tuple(Song(**row) for row in rows), contours, **windows, engine=engine, info=info)
+        except ValueError as error:
+            raise InputError(f"{folder}: {error}; build it again") from error
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """index.json, checked. Raises InputError."""
+    path = folder / "index.json"
+    try:
+        about: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{folder}: not an index; build one with: humfind index DATA --out {folder}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); build the index again") from error
+    if not isinstance(about, dict) or about.get("format_version") != FORMAT_VERSION:
+        raise InputError(f"{path}: not of format version {FORMAT_VERSION}; build the index again")
+    wanted = ("model_checksum", "model", "config", "tracker", "recordings", "songs", "windows", "dim")
+    missing = [name for name in wanted if name not in about]
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(missing)}; build the index again")
+    return about
+
+
+def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: missing; build the index again") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a whole parquet file; build the index again") from error
+    if not table.schema.equals(schema):
+        raise InputError(f"{path}: has other columns than {', '.join(schema.names)}; build the index again")
+    return table
+
+
+def _contour(table: pa.Table, row: int) -> Contour | None:
+    values = {name: table[name][row] for name in table.column_names}
+    if not values["frame_s"].is_valid:
+        return None
+    semitones = values["semitones"].values.to_numpy(zero_copy_only=False)
+    voiced = values["voiced"].values.to_numpy(zero_copy_only=False)
+    return Contour(semitones, voiced, values["frame_s"].as_py())

@@ -1,0 +1,246 @@
+"""From a data set to a submission, and from songs to an index: what the commands do, free of printing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from humfind import metrics, paths, search, submission
+from humfind.config import F0Config, RankConfig, to_dict
+from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, split_by_song, stem
+from humfind.hear import Heard, Shelf, Skipped, config_of, track, tracker_of
+from humfind.hear import hear as hear
+from humfind.index import Index, Song, read_about
+from humfind.rankers import make_ranker
+from humfind.types import F0, Answer, InputError, Query, Ranking
+
+if TYPE_CHECKING:
+    from humfind.embed import Model
+    from humfind.training.dataset import Take
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """rankings: one a hum. report: None where no answers are known. skipped: recordings without f0."""
+
+    rankings: tuple[Ranking, ...]
+    index: Index
+    report: metrics.Report | None
+    skipped: Skipped
+
+    @property
+    def chance(self) -> float:
+        """MRR@10 of a random order."""
+        return metrics.chance(len(self.index.music_ids))
+
+
+def default_store(data: Path, f0: F0Config | None = None) -> Path:
+    """``crepe_freq/<dataset>/<tracker>`` of the project."""
+    return paths.home() / "crepe_freq" / data.resolve().name / (f0 or F0Config()).tracker
+
+
+def default_model(data: Path) -> Path:
+    """Where ``humfind train`` and notebook 03 leave the model of a data set."""
+    return paths.home() / "runs" / data.resolve().name / "model" / "model.safetensors"
+
+
+def load_model(model: str, data: Path | None = None) -> tuple[Model, str]:
+    """A checkpoint's path (empty: the data set's own) -> the model, and its path. Raises InputError."""
+    from humfind.embed import Model
+
+    path = Path(model) if model else default_model(data or Path())
+    if not path.is_file():
+        mend = "give a model.safetensors, or train one with: humfind train DATA"
+        raise InputError(f"{path}: no such model; {mend}")
+    return Model.load(path), str(path)
+
+
+def predict(
+    data: Path,
+    split: str,
+    out: Path,
+    store: Path | None = None,
+    index: Path | None = None,
+    model: str = "",
+    rank: RankConfig | None = None,
+    f0: F0Config | None = None,
+) -> Prediction:
+    """Answer every hum of a split and write the submission with its card.
+
+    data: in the competition's layout, as much of it as the store does not have. store: ``default_store``
+    where None. index: a folder; built in memory where None. model: a checkpoint; ``default_model`` where
+    empty. ``train`` is asked with the songs that the model did not learn from. A hum that cannot be read
+    has its row all the same: the first songs by id; the card names it.
+    """
+    rank = rank or RankConfig()
+    encoder, model_path = load_model(model, data)
+    shelf = Shelf(store or default_store(data, f0))
+    parts = load_split(data, split, shelf)
+    hums = hear(parts.hums, split, "hum", shelf, f0)
+    songs = hear(parts.songs, split, "song", shelf, f0) if index is None or split == "train" else Heard()
+    if split == "train":
+        held_out = _validation_ids(encoder, songs, hums)
+        parts, songs, hums = parts.of_songs(held_out), _of_songs(songs, held_out), _of_songs(hums, held_out)
+    if index is None:
+        found = search.build_index(recordings(songs.f0, read_titles(data)), encoder, model_path, songs.tracker)
+    else:
+        found = Index.load(index, encoder.checksum)
+    queries = [search.make_query(item.name, line, encoder) for item, line in hums.f0]
+    rankings = answer_all([item.name for item in parts.hums], queries, found, rank)
+    report = search.evaluate(rankings, parts.answers, len(found.music_ids)) if parts.answers else None
+    skipped = songs.skipped + hums.skipped
+    card = card_of(split, encoder, rank, found, queries, report) | {"without_f0": [path for path, _ in skipped]}
+    submission.check(submission.rows_of(rankings), [item.name for item in parts.hums], found.music_ids)
+    submission.write(rankings, out, card)
+    return Prediction(tuple(rankings), found, report, skipped)
+
+
+def answer_all(names: Iterable[str], queries: Sequence[Query], index: Index, rank: RankConfig) -> list[Ranking]:
+    """A ranking for each name, sorted: its query's, or without a query the first songs by id, scores 0."""
+    rankings = {r.query: r for r in search.rank_all(queries, index, make_ranker(rank), rank.top)}
+    unread = tuple(Answer(music_id, 0.0) for music_id in index.music_ids[: rank.top])
+    return [rankings.get(name, Ranking(name, unread)) for name in sorted(names)]
+
+
+def card_of(
+    split: str,
+    model: Model,
+    rank: RankConfig,
+    index: Index,
+    queries: Sequence[Query],
+    report: metrics.Report | None,
+) -> dict[str, Any]:
+    """What a submission's card says; ``submission.write`` adds the rows and the versions."""
+    digest = hashlib.sha256()
+    for song in index.songs:
+        digest.update(f"{song.music_id}\t{song.checksum}\n".encode())
+    for query in queries:
+        line = query.contour
+        digest.update(f"{query.name}\t".encode() + line.semitones.tobytes() + line.voiced.tobytes())
+    return {
+        "split": split,
+        "songs": len(index.music_ids),
+        "hums": len(queries),
+        "data_sha256": digest.hexdigest(),
+        "model_sha256": model.checksum,
+        "rank": to_dict(rank),
+        "config": to_dict(model.config),
+        "tracker": index.info.tracker,
+        "metrics": submission.figures(report) if report else None,
+    }
+
+
+def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> list[tuple[Song, F0]]:
+    """What ``search.build_index`` takes. titles: music_id -> title, where known."""
+    known = titles or {}
+    ids = ((item.music_id or item.stem, item, f0) for item, f0 in heard)
+    return [(Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids]
+
+
+def index_of(
+    source: Path, split: str, store: Path | None = None, model: str = "", f0: F0Config | None = None
+) -> tuple[Index, Skipped]:
+    """The index of a data set's split, of an f0 store's split, or of a folder of audio files."""
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder; give a data set, an f0 store or a folder of audio")
+    is_store = (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file()
+    encoder, model_path = load_model(model, source.parent if is_store else source)
+    if is_store:
+        shelf = Shelf(source)
+        rows = shelf.read(split, "song")
+        heard = hear([Item(r.path, r.music_id or stem(r.path), None) for r in rows], split, "song", shelf, f0)
+    elif (source / split).is_dir() or store is not None:
+        shelf = Shelf(store or default_store(source, f0))
+        heard = hear(load_split(source, split, shelf).songs, split, "song", shelf, f0)
+    else:
+        heard = _folder(source, f0 or F0Config())
+    return search.build_index(
+        recordings(heard.f0, read_titles(source)), encoder, model_path, heard.tracker
+    ), heard.skipped
+
+
+def search_file(hum: Path, index: Path, model: str, rank: RankConfig) -> tuple[Index, Ranking]:
+    """One recording, searched in an index folder. model: the one that made the index where empty."""
+    from humfind.f0 import make_tracker
+    from humfind.f0.audio import load
+
+    about = read_about(index)
+    encoder, _ = load_model(model or str(about["model"]))
+    found = Index.load(index, encoder.checksum)
+    recording = load(hum)
+    line = make_tracker(config_of(found.info.tracker))(recording)
+    query = search.make_query(hum.name, line, encoder)
+    return found, search.search(query, found, make_ranker(rank), rank.top)
+
+
+def table_of(ranking: Ranking, index: Index) -> str:
+    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song, score."""
+    rows = [("", "song", "title", "where", "key", "score")]
+    for rank, answer in enumerate(ranking.answers, start=1):
+        where, key = "", ""
+        if answer.match:
+            where = f"{_clock(answer.match.start_s)}-{_clock(answer.match.end_s)}"
+            key = f"{answer.match.semitones:+.0f}"
+        title = index.title(answer.music_id)
+        rows.append((str(rank), answer.music_id, title, where, key, f"{answer.score:.3f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def training_takes(data: Path, store: Path | None = None) -> tuple[list[Take], Skipped]:
+    """The train split's recordings with their f0, as ``humfind.training.train`` takes them."""
+    from humfind.training.dataset import Take
+
+    shelf = Shelf(store or default_store(data))
+    parts = load_split(data, "train", shelf)
+    takes: list[Take] = []
+    skipped: Skipped = []
+    for kind, items in (("song", parts.songs), ("hum", parts.hums)):
+        heard = hear(items, "train", kind, shelf)
+        takes += [Take(item.name, item.music_id or item.stem, kind, line) for item, line in heard.f0]
+        skipped += heard.skipped
+    return takes, skipped
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+
+
+def _folder(folder: Path, f0: F0Config) -> Heard:
+    """The audio files below a folder; a song's id is its path below it, without the suffix."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+    if not files:
+        raise InputError(f"{folder}: no data set, no f0 store, no audio files; give one of these")
+    twice = [a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b]
+    if twice:
+        raise InputError(f"{folder}: two recordings are named {twice[0]}; rename one")
+    # the id is also the path, so that files of one name in different folders stay apart
+    items = [FolderItem(name, name, file) for name, file in zip(names, files, strict=True)]
+    lines, reasons = track(items, f0)
+    heard = tuple((item, lines[item.stem]) for item in items if item.stem in lines)
+    return Heard(heard, list(reasons.items()), tracker_of(f0))
+
+
+class FolderItem(Item):
+    """A recording whose key is its whole path."""
+
+    @property
+    def stem(self) -> str:
+        return self.path
+
+
+def _validation_ids(model: Model, songs: Heard, hums: Heard) -> Collection[str]:
+    """The songs that training held out: split as training does, over the same recordings."""
+    train = model.config.train
+    ids = [item.music_id for item, _ in (*songs.f0, *hums.f0) if item.music_id]
+    return split_by_song(ids, train.validation_share, train.seed)[1]
+
+
+def _of_songs(heard: Heard, music_ids: Collection[str]) -> Heard:
+    chosen = set(music_ids)
+    return replace(heard, f0=tuple(pair for pair in heard.f0 if pair[0].music_id in chosen))

@@ -1,0 +1,153 @@
+"""The submission: a CSV without header, one row a query, and a card that says what made it.
+
+    0001.mp3,id1,…,id10        ordered by the query's name; ten distinct known ids, fewer only where the
+                               database has fewer
+
+The card is a JSON file of the same stem beside it. Neither holds a time or a path of the machine: the same
+inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from humfind import __version__, metrics
+from humfind.data.zalo import stem
+from humfind.types import InputError, Ranking
+
+TOP = 10  # ids a row
+LIBRARIES = ("numpy", "torch", "faiss-cpu")
+
+Rows = dict[str, tuple[str, ...]]
+
+
+def rows_of(rankings: Iterable[Ranking]) -> Rows:
+    """query name -> its first ten ids, ordered by name."""
+    return {ranking.query: ranking.music_ids[:TOP] for ranking in sorted(rankings, key=lambda r: r.query)}
+
+
+def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> Rows:
+    """Write the CSV and its card, each aside and renamed. The card gets the CSV's sha256 and the versions.
+
+    Raises InputError where two queries have one name or ``path`` is not a .csv.
+    """
+    if path.suffix != ".csv":
+        raise InputError(f"{path}: a submission is a .csv file; its card takes the same name with .json")
+    rows = rows_of(rankings)
+    if len(rows) != len(rankings):
+        raise InputError(f"{path}: {len(rankings)} hums but {len(rows)} names; rename the hums of one name")
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([name, *ids] for name, ids in rows.items())
+    content = text.getvalue().encode()
+    full = {**card, "rows": len(rows), "csv_sha256": hashlib.sha256(content).hexdigest(), "versions": versions()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_aside(path, content)
+    _write_aside(card_path(path), (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode())
+    return rows
+
+
+def card_path(path: Path) -> Path:
+    """``submission.csv`` -> ``submission.json``."""
+    return path.with_suffix(".json")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside a submission. Raises InputError where it is missing or not JSON."""
+    file = card_path(path)
+    try:
+        card = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: missing; a card lies beside each submission") from error
+    except ValueError as error:
+        raise InputError(f"{file}: not JSON ({error}); write the submission again") from error
+    if not isinstance(card, dict):
+        raise InputError(f"{file}: not a card; write the submission again")
+    return card
+
+
+def read(path: Path) -> Rows:
+    """query name -> ranked ids. Raises InputError naming the line that is wrong."""
+    rows: Rows = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, (name, *ids) in enumerate((row for row in csv.reader(file) if row), start=1):
+                where = f"{path} row {number}, {name}"
+                if name in rows:
+                    raise InputError(f"{where}: a second row of this hum; keep one")
+                if not 1 <= len(ids) <= TOP or not all(ids):
+                    raise InputError(f"{where}: {len(ids)} ids; give 1 to {TOP}, none empty")
+                if len(set(ids)) != len(ids):
+                    raise InputError(f"{where}: an id stands twice; ids are distinct")
+                rows[name] = tuple(ids)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; write one with: humfind predict DATA --out {path}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a CSV in UTF-8 ({error}); write it again") from error
+    if not rows:
+        raise InputError(f"{path}: empty; write it again")
+    return rows
+
+
+def check(rows: Mapping[str, Sequence[str]], hums: Collection[str], music_ids: Collection[str]) -> None:
+    """One row a hum, and in each as many distinct known ids as there can be. Raises InputError."""
+    missing, extra = sorted(set(hums) - set(rows)), sorted(set(rows) - set(hums))
+    if missing or extra:
+        what = f"lacks {missing[0]}" if missing else f"has {extra[0]}, which is no hum of the split"
+        raise InputError(f"submission: {what} ({len(missing)} missing, {len(extra)} extra); predict again")
+    known, expected = set(music_ids), min(TOP, len(set(music_ids)))
+    for name, ids in rows.items():
+        unknown = [music_id for music_id in ids if music_id not in known]
+        if unknown:
+            raise InputError(f"submission: {name} answers {unknown[0]}, which is no song; predict again")
+        if len(set(ids)) != len(ids) or len(ids) != expected:
+            raise InputError(f"submission: {name} has {len(ids)} ids, not {expected} distinct; predict again")
+
+
+def score(rows: Mapping[str, Sequence[str]], answers: Mapping[str, str], songs: int | None = None) -> metrics.Report:
+    """The figures of a submission. answers: hum (name or stem) -> music_id; every one must have its row.
+
+    songs: how many were searched; where not known, those that the rows and answers name.
+    """
+    by_stem = {stem(name): ids for name, ids in rows.items()}
+    wanted = {stem(hum): music_id for hum, music_id in answers.items()}
+    missing = sorted(set(wanted) - set(by_stem))
+    if missing or not wanted:
+        what = f"no row for hum {missing[0]} ({len(missing)} such)" if missing else "no answers"
+        raise InputError(f"submission: {what}; give the answers of the split that was predicted")
+    named = {music_id for ids in rows.values() for music_id in ids} | set(answers.values())
+    return metrics.report(metrics.ranks(by_stem, wanted), songs or len(named))
+
+
+def figures(report: metrics.Report) -> dict[str, Any]:
+    """A report as a card has it: six decimals, chance beside."""
+    table: dict[str, Any] = {
+        name: {part: round(getattr(getattr(report, name), part), 6) for part in ("value", "low", "high")}
+        for name in ("mrr", "top1", "top10")
+    }
+    return {
+        **table,
+        "chance_mrr": round(metrics.chance(report.songs), 6),
+        "queries": report.queries,
+        "songs": report.songs,
+    }
+
+
+def versions() -> dict[str, str]:
+    """What could change the figures."""
+    libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"humfind": __version__, "python": platform.python_version(), **libraries}
+
+
+def _write_aside(path: Path, content: bytes) -> None:
+    aside = path.with_name(f".{path.name}.part-{os.getpid()}")
+    aside.write_bytes(content)
+    os.replace(aside, path)

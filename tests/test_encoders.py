@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from humfind.config import PRESETS, EncoderConfig
+from humfind.embed import input_channels
+from humfind.encoders import ENCODERS, build, parameter_count
+from humfind.encoders.resnet1d import embed_batches
+from humfind.types import InputError
+
+SMALL = EncoderConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 200])
+def test_any_length_gives_one_vector_a_window(frames: int) -> None:
+    for name in ENCODERS:
+        network = build(EncoderConfig(name=name, widths=(4, 8), blocks=(1, 2), kernel=3, embedding_dim=6), 2)
+        assert network.eval()(torch.zeros(3, 2, frames)).shape == (3, 6)
+
+
+def test_parameter_count_by_hand() -> None:
+    # stem 2*4*3 + norm 8 = 32; stage 1: 2 * (4*4*3 + 8) = 112
+    # stage 2: 4*8*3 + 16, 8*8*3 + 16, shortcut 4*8 + 16 = 368; head 8*6 + 6 = 54
+    assert parameter_count(build(SMALL, 2)) == 32 + 112 + 368 + 54
+
+
+def test_presets_are_as_large_as_they_say() -> None:
+    large, small = PRESETS["zalo2021"], PRESETS["small"]
+    with torch.device("meta"):
+        assert 65e6 < parameter_count(build(large.encoder, input_channels(large))) < 67e6
+        assert parameter_count(build(small.encoder, input_channels(small))) < 1.5e6
+    assert large.encoder.embedding_dim == 512
+    assert not large.encoder.normalise
+
+
+def test_normalised_vectors_have_length_one_and_others_do_not() -> None:
+    values = torch.randn(5, 2, 40, generator=torch.Generator().manual_seed(0))
+    for normalise in (True, False):
+        torch.manual_seed(0)
+        network = build(EncoderConfig(widths=(4,), blocks=(1,), kernel=3, normalise=normalise), 2).eval()
+        is_one = torch.allclose(network(values).norm(dim=1), torch.ones(5), atol=1e-5)
+        assert is_one == normalise
+
+
+def test_segments_tell_the_order_that_an_average_forgets() -> None:
+    early, late = torch.zeros(1, 1, 64), torch.zeros(1, 1, 64)
+    early[0, 0, 8:16], late[0, 0, 40:48] = 1, 1
+    for segments, differs in ((1, False), (2, True)):
+        torch.manual_seed(0)
+        one = EncoderConfig(widths=(4,), blocks=(1,), kernel=3, stem_stride=1, segments=segments)
+        network = build(one, 1).eval()
+        assert torch.allclose(network(early), network(late), atol=1e-5) != differs
+
+
+def test_a_windows_vector_does_not_depend_on_its_company() -> None:
+    network = build(PRESETS["small"].encoder, 2).eval()
+    values = torch.randn(70, 2, 200, generator=torch.Generator().manual_seed(1))
+    together = embed_batches(network, values, 32)
+    assert torch.equal(together[40:41], embed_batches(network, values[40:41], 32))
+    assert torch.equal(together[31:45], embed_batches(network, values[31:45], 32))
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        (EncoderConfig(name="transformer"), "resnet1d"),
+        (EncoderConfig(kernel=4), "odd"),
+        (EncoderConfig(widths=(8, 8), blocks=(1,)), "blocks"),
+    ],
+)
+def test_what_cannot_be_built_says_why(config: EncoderConfig, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        build(config, 2)

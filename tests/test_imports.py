@@ -1,0 +1,105 @@
+"""The table of rooms: who may import what. Imports of every file are read from its syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "humfind"
+GROUND = {"types", "config", "metrics"}
+PURE = {"numpy", "scipy", "numba"}
+TABULAR = {"numpy", "pandas", "pyarrow"}
+TORCH = {"numpy", "torch", "pytorch_metric_learning"}
+AUDIO = {"soundfile", "soxr", "tqdm", "lameenc"}
+TRACKER_LIBRARIES = {"numpy", "torch", "onnxruntime", "swift_f0", "tensorflow", "keras", "librosa", "torchcrepe"}
+LIGHT = GROUND | {"paths"}
+
+# room -> (rooms of the project, libraries); what a room may not import is everything else
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "__init__": (set(), set()),
+    "types": (set(), {"numpy"}),
+    "config": ({"types"}, {"numpy"}),
+    "metrics": ({"types"}, {"numpy"}),
+    "paths": (set(), set()),
+    "contour": (GROUND, PURE),
+    "alignment": (GROUND | {"contour"}, PURE),
+    "spectrogram": (GROUND | {"contour"}, PURE),
+    "rankers": (GROUND, PURE),
+    "synth": (GROUND | {"contour"}, PURE),
+    "f0.store": (GROUND, TABULAR),
+    "f0": (GROUND, TRACKER_LIBRARIES | AUDIO | PURE),
+    "encoders": (GROUND, TORCH),
+    "data": (LIGHT | {"synth", "contour"}, TABULAR | AUDIO | {"music21", "scipy"}),
+    "submission": (GROUND | {"data"}, TABULAR),
+    "index": (GROUND, TABULAR | {"faiss"}),
+    "embed": (GROUND | {"contour", "encoders"}, TORCH | {"safetensors"}),
+    "search": (GROUND | {"contour", "index", "rankers"}, {"numpy"}),
+    "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "scipy"}),
+}
+STANDARD = set(sys.stdlib_module_names)
+
+
+def room_of(module: str) -> str:
+    """``f0.store`` -> ``f0.store``; ``rankers.vote`` -> ``rankers``."""
+    return module if module in ROOMS else module.split(".")[0]
+
+
+def modules() -> dict[str, Path]:
+    names = {path: path.relative_to(SOURCE).with_suffix("").parts for path in sorted(SOURCE.rglob("*.py"))}
+    return {".".join(parts).removesuffix(".__init__"): path for path, parts in names.items()}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file names in an import, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            if node.module == "humfind":
+                found |= {f"humfind.{alias.name}" for alias in node.names}
+            elif node.module:
+                found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_room_imports_only_what_its_row_allows(module):
+    room = room_of(module)
+    if room not in ROOMS:
+        pytest.skip("the outer rooms may import all of the above")
+    rooms, libraries = ROOMS[room]
+    for name in imports(modules()[module]):
+        top, _, inner = name.partition(".")
+        if top == "humfind":
+            target = inner.split(".")[0]
+            assert target in rooms | {room.split(".")[0], "__version__"}, f"{module} imports {name}"
+        else:
+            assert top in libraries | STANDARD, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_only_f0_knows_the_trackers(module):
+    if module.startswith("f0") or module == "f0":
+        return
+    trackers = {"torchcrepe", "swift_f0", "tensorflow", "keras", "crepe", "onnxruntime"}
+    assert not {name.split(".")[0] for name in imports(modules()[module])} & trackers
+
+
+def test_the_door_is_light():
+    """``import humfind`` and the help load nothing heavy."""
+    heavy = ["torch", "lightning", "faiss", "music21", "matplotlib", "librosa", "pandas", "pyarrow", "numpy", "numba"]
+    code = f"import sys, humfind, humfind.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_pickle_is_ever_read():
+    for module, path in modules().items():
+        names = {name.split(".")[0] for name in imports(path)}
+        assert not names & {"pickle", "dill", "joblib", "shelve", "marshal"}, module

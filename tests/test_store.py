@@ -1,0 +1,257 @@
+"""The f0 store: what goes in comes out; what a kill leaves is completed; nothing wrong is read in silence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from humfind.config import F0Config
+from humfind.f0.extract import extract
+from humfind.f0.store import Manifest, Store, StoredF0, open_for_writing, read_part, write_part
+from humfind.types import F0, InputError
+
+CONFIG = F0Config(tracker="swiftf0", threads=1, part_size=2)
+MANIFEST = Manifest("torchcrepe", "1", "tiny", "weighted", 0.01, 0.3)
+
+
+@dataclass(frozen=True)
+class Take:
+    """An item as the data rooms make them."""
+
+    path: str
+    music_id: str | None
+    audio: Path | None
+
+
+def f0(*hz: float) -> F0:
+    return F0(np.array(hz, np.float32), np.full(len(hz), 0.75, np.float32), 0.01, 0.3)
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> list[Take]:
+    """Five short tones, their names not in order."""
+    made = []
+    for i in (3, 1, 0, 4, 2):
+        path = f"train/hum/{i:04d}.wav"
+        file = tmp_path / "data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, 0.5 * np.sin(2 * np.pi * (200 + 50 * i) * np.arange(4_000) / 16_000), 16_000)
+        made.append(Take(path, f"{i:03d}", file))
+    return made
+
+
+def run(takes: list[Take], store: Path, config: F0Config = CONFIG) -> Any:
+    return extract(takes, config, store, "train", "hum", progress=False)
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(store)): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def folder_of(tmp_path: Path, table: dict[str, Any] | pa.Table) -> Store:
+    """A foreign store with one part."""
+    folder = tmp_path / "foreign" / "train" / "hum"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table if isinstance(table, pa.Table) else pa.table(table), folder / "part-0000.parquet")
+    return Store(tmp_path / "foreign")
+
+
+def foreign(**changed: Any) -> dict[str, Any]:
+    rows = {
+        "path": ["a.mp3", "b.mp3"],
+        "music_id": pa.nulls(2),
+        "hop_s": [0.01, 0.01],
+        "hz": [[220.0, 0.0], [330.0]],
+        "confidence": [[0.5, 0.0], [0.4]],
+    }
+    return {name: value for name, value in (rows | changed).items() if value is not None}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "train" / "hum"
+    open_for_writing(folder, MANIFEST)
+    rows = [StoredF0("train/hum/a.mp3", "7", f0(220, 0, 221), "ab"), StoredF0("train/hum/b.mp3", None, f0())]
+    write_part(folder, 0, rows)
+    store = Store(tmp_path / "store")
+    assert store.manifest == MANIFEST
+    for got, put in zip(store.read("train", "hum"), rows, strict=True):
+        assert (got.path, got.music_id, got.source_sha256) == (put.path, put.music_id, put.source_sha256)
+        assert got.f0.hz.tobytes() == put.f0.hz.tobytes()
+        assert got.f0.confidence.tobytes() == put.f0.confidence.tobytes()
+        assert (got.f0.hop_s, got.f0.threshold) == (0.01, 0.3)
+    assert store.read("train", "song") == []
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_extract_fills_sorted_parts_of_a_fixed_size(tmp_path: Path, takes: list[Take]) -> None:
+    result = run(takes, tmp_path / "store")
+    assert (result.done, result.reused, result.skipped) == (5, 0, ())
+    folder = tmp_path / "store/train/hum"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "manifest.json",
+        *(f"part-{k:04d}.parquet" for k in range(3)),
+    ]
+    rows = Store(tmp_path / "store").read("train", "hum")
+    assert [row.name for row in rows] == [f"{i:04d}.wav" for i in range(5)]
+    assert [row.music_id for row in rows] == [f"{i:03d}" for i in range(5)]
+    assert np.median(rows[3].f0.hz) == pytest.approx(350, rel=0.01)
+    assert json.loads((folder / "manifest.json").read_text())["tracker"] == "swiftf0"
+
+
+def test_a_rerun_does_what_is_missing_and_equals_an_unbroken_run(tmp_path: Path, takes: list[Take]) -> None:
+    store = tmp_path / "store"
+    run(takes, store)
+    whole = contents(store)
+    again = run(takes, store)
+    assert (again.done, again.reused) == (0, 5)
+    (store / "train/hum/part-0002.parquet").unlink()
+    (store / "train/hum/part-0001.parquet").unlink()
+    (store / "train/hum/part-0001.parquet.tmp").write_bytes(b"half")
+    resumed = run(list(reversed(takes)), store)
+    assert (resumed.done, resumed.reused) == (3, 2)
+    assert contents(store) == whole
+
+
+def test_what_cannot_be_read_is_skipped_with_a_reason(tmp_path: Path, takes: list[Take]) -> None:
+    file = takes[0].audio
+    assert file is not None
+    good = file.read_bytes()
+    file.write_bytes(b"")
+    takes[1] = replace(takes[1], audio=None)
+    store = tmp_path / "store"
+    result = run(takes, store)
+    assert (result.done, [skip.path for skip in result.skipped]) == (3, [takes[1].path, takes[0].path])
+    assert "0 bytes" in result.skipped[1].reason
+    assert str(tmp_path) not in (store / "train/hum/skipped.csv").read_text()
+    before = contents(store)
+    again = run(takes, store)
+    assert (again.done, again.reused, again.skipped) == (0, 3, result.skipped)
+    assert contents(store) == before
+    file.write_bytes(good)
+    mended = run(takes, store)
+    assert len(mended.skipped) == 1
+    assert len(Store(store).read("train", "hum")) == 4
+
+
+def test_a_changed_recording_is_never_reused(tmp_path: Path, takes: list[Take]) -> None:
+    run(takes, tmp_path / "store")
+    soundfile.write(takes[2].audio, np.zeros(4_000), 16_000)
+    with pytest.raises(InputError, match=r"0000\.wav: changed since it was tracked"):
+        run(takes, tmp_path / "store")
+
+
+def test_rows_without_their_recording_are_kept(tmp_path: Path, takes: list[Take]) -> None:
+    run(takes, tmp_path / "store")
+    result = run([replace(take, audio=None) for take in takes], tmp_path / "store")
+    assert (result.done, result.reused) == (0, 5)
+
+
+@pytest.mark.parametrize("change", [{"hop_s": 0.02}, {"part_size": 3}, {"tracker": "torchcrepe"}])
+def test_a_contradicting_manifest_is_an_error(tmp_path: Path, takes: list[Take], change: dict[str, Any]) -> None:
+    run(takes, tmp_path / "store")
+    with pytest.raises(InputError, match=rf"manifest\.json: not what was asked for \(.*{next(iter(change))}"):
+        run(takes, tmp_path / "store", replace(CONFIG, **change))
+
+
+def test_other_recordings_are_an_error(tmp_path: Path, takes: list[Take]) -> None:
+    run(takes, tmp_path / "store")
+    other = [replace(take, path=take.path.replace("0001", "0009")) for take in takes]
+    with pytest.raises(InputError, match="belongs elsewhere or is gone"):
+        run(other, tmp_path / "store")
+    with pytest.raises(InputError, match="no recordings belong here"):
+        run(takes[1:2], tmp_path / "store")
+
+
+def test_extract_refuses_a_foreign_folder_and_twin_stems(tmp_path: Path, takes: list[Take]) -> None:
+    store = folder_of(tmp_path, foreign())
+    with pytest.raises(InputError, match="of unknown origin"):
+        run(takes, store.folder)
+    twin = replace(takes[0], path="train/hum/0003.mp3")
+    with pytest.raises(InputError, match="same stem twice"):
+        run([*takes, twin], tmp_path / "store")
+    with pytest.raises(InputError, match="hum or song"):
+        extract(takes, CONFIG, tmp_path / "store", "train", "humm", progress=False)
+
+
+def test_a_foreign_store_is_accepted(tmp_path: Path) -> None:
+    store = folder_of(tmp_path, foreign())
+    first, second = store.read("train", "hum")
+    assert store.manifest is None
+    assert (first.stem, first.music_id, first.source_sha256) == ("a", None, None)
+    assert first.f0.voiced.tolist() == [True, False]
+    assert second.f0.voiced.tolist() == [False]  # 0.4 is below 0.5
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hz": pa.array([[220, 0], [330]], pa.list_(pa.int64()))},
+        {"hz": pa.array([[220, 0], [330]], pa.large_list(pa.float64()))},
+        {"music_id": ["1", None]},
+        {"music_id": pa.array(["1", "2"]).dictionary_encode()},
+        {"music_id": None},
+        {"path": pa.array(["a.mp3", "b.mp3"], pa.large_string())},
+        {"hop_s": pa.array([0.01, 0.01], pa.float32())},
+        {"source_sha256": pa.nulls(2)},
+        {"more": [1, 2]},
+    ],
+    ids=str,
+)
+def test_other_types_of_the_same_meaning_are_accepted(tmp_path: Path, changed: dict[str, Any]) -> None:
+    rows = folder_of(tmp_path, foreign(**changed)).read("train", "hum")
+    assert [row.f0.hz.tolist() for row in rows] == [[220, 0], [330]]
+    assert rows[0].f0.hop_s == 0.01
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"hz": ["220", "330"]}, "column hz is string"),
+        ({"hz": [220.0, 330.0]}, "column hz is double"),
+        ({"hz": None}, "column hz is missing"),
+        ({"hz": [[220.0, None], [330.0]]}, "column hz has empty values"),
+        ({"hz": [[220.0, 0.0], None]}, "column hz has 1 empty rows"),
+        ({"hz": [[220.0], [330.0]]}, r"row a\.mp3: .*confidence"),
+        ({"hz": [[np.nan, 0.0], [330.0]]}, r"row a\.mp3: hz holds NaN"),
+        ({"confidence": [[0.5, 0.0], [7.0]]}, r"row b\.mp3: confidence leaves"),
+        ({"path": [1, 2]}, "column path is int64"),
+        ({"path": ["a.mp3", None]}, "column path has 1 empty rows"),
+        ({"path": ["hum/a.mp3", "a.wav"]}, "the same stem"),
+        ({"hop_s": ["10 ms", "10 ms"]}, "column hop_s is string"),
+        ({"hop_s": [0.01, 0.0]}, r"row b\.mp3: hop_s is 0"),
+        ({"music_id": [1.5, 2.5]}, "column music_id is double"),
+    ],
+    ids=str,
+)
+def test_wrong_rows_are_named(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=rf"part-0000\.parquet: .*{message}"):
+        folder_of(tmp_path, foreign(**changed)).read("train", "hum")
+
+
+def test_cut_parts_and_broken_manifests_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "train" / "hum"
+    open_for_writing(folder, MANIFEST)
+    part = write_part(folder, 0, [StoredF0("a.mp3", "7", f0(220))])
+    part.write_bytes(part.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"part-0000\.parquet: cannot be read as parquet"):
+        list(read_part(part, 0.5))
+    (folder / "manifest.json").write_text('{"tracker": "x"}')
+    with pytest.raises(InputError, match=r"manifest\.json: not a manifest"):
+        Store(tmp_path / "store").read("train", "hum")
+    with pytest.raises(InputError, match="no such f0 store"):
+        Store(tmp_path / "nothing")
+
+
+def test_a_sliced_table_reads_like_a_whole_one(tmp_path: Path) -> None:
+    whole = pa.table(foreign())
+    row = folder_of(tmp_path, whole.slice(1)).read("train", "hum")[0]
+    assert row.path == "b.mp3"
+    assert row.f0.hz.tolist() == [330]
