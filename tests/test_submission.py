@@ -81,7 +81,7 @@ def test_check():
     submission.check({"a": ("1", "2")}, ["a"], ["2", "1"])
     with pytest.raises(InputError, match=r"lacks c\.mp3 \(1 missing, 0 extra\)"):
         submission.check(rows, [*hums, "c.mp3"], IDS)
-    with pytest.raises(InputError, match="has b, 2.mp3, which is no hum"):
+    with pytest.raises(InputError, match=r"has b, 2\.mp3, which is no hum"):
         submission.check(rows, hums[:1], IDS)
     with pytest.raises(InputError, match="answers s11, which is no song"):
         submission.check(rows, hums, IDS[:11])

@@ -15,7 +15,7 @@ SCALE = from_lengths(np.array([60, 62, 64, 65, 67, 69, 71, 72]), np.ones(8))
 ACCURATE = HummerConfig(
     tempo_ratio=(1.0, 1.0), tempo_drift=0, timing=(0, 0), wrong=(0, 0), merged=(0, 0), skipped=(0, 0),
     intonation_cents=(0, 0), drift_cents_per_s=0, interval_scale=0, glide_s=(0.02, 0.02), scoop_cents=0,
-    vibrato_cents=(0, 0), jitter_cents=0, breath_every_s=(60, 61), da_share=0, snr_db=(60, 60),
+    vibrato_cents=(0, 0), jitter_cents=0, breath_every_s=(600, 601), da_share=0, snr_db=(60, 60),
 )  # fmt: skip
 
 
@@ -33,6 +33,13 @@ def test_rests_leave_gaps_and_notes_keep_their_places() -> None:
     melody = from_lengths([60, 0, 62], [1, 0.5, 2])
     assert melody.start_q.tolist() == [0, 1.5]
     assert timed(melody, 120).end_s.tolist() == [0.5, 1.75]
+
+
+def test_an_interlude_is_not_waited_for() -> None:
+    notes = timed(from_lengths([60, 62, 0, 64], [1, 1, 6, 1]), 60)
+    hurried = notes.without_waits(0.5)
+    assert hurried.start_s.tolist() == [0, 1, 2.5]
+    assert hurried.end_s.tolist() == [1, 2, 3.5]
 
 
 def test_transposing_moves_the_key_signature() -> None:

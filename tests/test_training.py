@@ -23,7 +23,9 @@ from humfind.training.state import State
 from humfind.training.train import train
 from humfind.types import F0, InputError, Recording
 
-OFF = AugmentConfig(tempo=0, warp=0, detune=0, note_error=0, octave_error=0, mask=0, jitter=0)
+OFF = AugmentConfig(
+    tempo=0, warp=0, detune=0, note_error=0, octave_error=0, mask=0, jitter=0, crop_spread=1.0, mirror=0
+)
 TINY = ModelConfig(
     contour=ContourConfig(frame_s=0.08, window_s=4.0, query_tempos=(0.84, 1.0, 1.19)),
     encoder=EncoderConfig(widths=(8, 16), blocks=(1, 1), kernel=5, embedding_dim=16, dropout=0.1),

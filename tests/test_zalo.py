@@ -40,9 +40,9 @@ def meta(data, text, **kwargs):
     (data / "train/train_meta.csv").write_bytes(text.encode(**kwargs))
 
 
-PAIRS = (
-    META
-    + "1,train/song/0000.mp3,train/hum/0000.mp3\n1,train/song/0000.mp3,train/hum/0001.mp3\n2,train/song/0002.wav,train/hum/0002.mp3\n"
+PAIRS = META + "".join(
+    f"{song},train/song/{recording},train/hum/{hum}.mp3\n"
+    for song, recording, hum in [(1, "0000.mp3", "0000"), (1, "0000.mp3", "0001"), (2, "0002.wav", "0002")]
 )
 
 

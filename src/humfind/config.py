@@ -63,7 +63,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What training does to a contour before the encoder sees it; all off at 0."""
+    """What training does to a contour before the encoder sees it; all but crop_spread are off at 0."""
 
     tempo: float = 0.25  # stretch by a factor drawn from 1/(1+tempo) .. 1+tempo
     warp: float = 0.1  # slow drift of the tempo within a window, as a share
@@ -72,8 +72,8 @@ class AugmentConfig:
     octave_error: float = 0.02  # share of 0.3 s spans moved by an octave, as a tracker would
     mask: float = 0.1  # share of a window that is silenced at most
     jitter: float = 0.1  # semitones, white
-    crop_spread: float = 1.0  # crops of one song: 0 start at the same share of it, 1 anywhere (as in 2021)
-    mirror: float = 0.0  # share of songs turned upside down, and of songs played backwards: hums and all
+    crop_spread: float = 0.3  # crops of one song: 0 start at the same share of it, 1 anywhere (as in 2021)
+    mirror: float = 0.5  # share of songs turned upside down, and of songs played backwards: hums and all
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class TrainConfig:
     margin: float = 0.2  # of triplet: in the units of the embedding's distance
     miner: str = "none"  # none | semihard | hard: which triplets
     temperature: float = 0.1  # of ntxent
-    songs_per_batch: int = 64  # P
+    songs_per_batch: int = 32  # P
     recordings_per_song: int = 4  # K: crops of hums and of the song itself
     steps: int = 800
     validate_every: int = 100  # steps
@@ -215,7 +215,17 @@ ZALO2021 = ModelConfig(
         songs_per_batch=32,
         recordings_per_song=2,
         learning_rate=1e-3,
-        augment=AugmentConfig(tempo=0, warp=0, detune=0, note_error=0, octave_error=0, mask=0, jitter=0),
+        augment=AugmentConfig(
+            tempo=0,
+            warp=0,
+            detune=0,
+            note_error=0,
+            octave_error=0,
+            mask=0,
+            jitter=0,
+            crop_spread=1.0,
+            mirror=0,
+        ),
     ),
 )
 PRESETS: dict[str, ModelConfig] = {"small": ModelConfig(), "zalo2021": ZALO2021}

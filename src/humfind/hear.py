@@ -81,6 +81,8 @@ def hear(
     shelf = Shelf(store) if isinstance(store, Path) else store
     rows = {stem(row.path): row for row in shelf.read(split, kind)} if shelf else {}
     _require_unchanged(items, rows)
+    if shelf is not None and f0 is not None:
+        _require_made_so(shelf, split, kind, f0)
     config = f0 or (shelf.config() if shelf else F0Config())
     lines = {key: row.f0 for key, row in rows.items()}
     lacking = [item for item in items if item.stem not in lines and item.audio is not None]
@@ -119,6 +121,16 @@ def track(items: Sequence[Item], f0: F0Config) -> tuple[dict[str, F0], dict[str,
 def tracker_of(f0: F0Config) -> dict[str, Any]:
     """What an index keeps of the tracker where no manifest says it."""
     return {name: value for name, value in to_dict(f0).items() if name in TRACKER_FIELDS[:4]}
+
+
+def _require_made_so(shelf: Shelf, split: str, kind: str, f0: F0Config) -> None:
+    """A store that says how it was made is not taken for another one."""
+    made = shelf.tracker(split, kind)
+    names = ("tracker", "model", "decoder", "hop_s") if f0.tracker == "torchcrepe" else ("tracker",)
+    for name in names:
+        if name in made and made[name] != getattr(f0, name):
+            place, asked = shelf.folder / split / kind, getattr(f0, name)
+            raise InputError(f"{place}: was made with {name} {made[name]}, not {asked}; give another store")
 
 
 def _require_unchanged(items: Sequence[Item], rows: dict[str, StoredF0]) -> None:

@@ -32,7 +32,9 @@ from humfind.synth import voice
 from humfind.types import Floats, InputError
 
 MARKER = "demo.json"
-FORMAT = 1  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
+LONGEST_WAIT_S = 0.8  # song seconds of silence that a hummer keeps; an interlude is not waited for
+PARALLEL_FROM = 48  # files: below that, starting workers takes longer than making them
+FORMAT = 2  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
 
 
 def make(
@@ -125,7 +127,7 @@ def _make_files(jobs: list[Job], out: Path, workers: int) -> float:
 
 
 def _run(jobs: list[Job], out: Path, workers: int) -> Iterator[float]:
-    if workers == 1 or len(jobs) < 48:  # starting workers takes longer than that
+    if workers == 1 or len(jobs) < PARALLEL_FROM:
         yield from (_make_file(job, out) for job in jobs)
         return
     from joblib import Parallel, delayed  # its workers also start from notebooks and unguarded scripts
@@ -166,10 +168,11 @@ def _hum_sound(job: Job, whole: band.Arrangement, rng: np.random.Generator) -> F
     low, high = job.hummer_config.tempo_ratio
     ratio = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     config = replace(job.hummer_config, tempo_ratio=(ratio, ratio))
-    # A hum starts with a note: silence before it, and between rounds, is not waited for.
-    lead = whole.lead
-    latest = max(0.0, float(lead.end_s[-1]) - 0.8 * job.length_s / ratio)
-    first = int(np.searchsorted(lead.start_s, min(job.start_s, latest)))
+    lead = whole.lead.without_waits(LONGEST_WAIT_S)
+    wait_s = whole.lead.start_s - lead.start_s  # that much earlier each note comes without them
+    asked = job.start_s - float(np.interp(job.start_s, whole.lead.start_s, wait_s))
+    latest = max(0.0, float(lead.end_s[-1]) - job.length_s / ratio)
+    first = int(np.searchsorted(lead.start_s, min(asked, latest)))
     first = min(first, len(lead) - 1)
     start = float(lead.start_s[first])
     notes = lead.between(start, start + job.length_s / ratio)

@@ -23,7 +23,7 @@ from humfind.data.abc import Tune, TuneError, parse_tune, split_tunes
 from humfind.synth import likeness
 from humfind.types import InputError, Ints
 
-PARSER_VERSION = 2  # raise it when a change here or in abc.py gives other notes: the cache is then made anew
+PARSER_VERSION = 3  # raise it when a change here or in abc.py gives other notes: the cache is then made anew
 BOOKS = {
     "airdsAirs/book*": "Aird's Airs",
     "oneills1850/*": "O'Neill's Music of Ireland",

@@ -65,6 +65,15 @@ class Notes:
     def __len__(self) -> int:
         return len(self.midi)
 
+    def without_waits(self, longest_s: float) -> Notes:
+        """The same notes from second 0, no silence between them longer than ``longest_s``."""
+        silence = self.start_s - np.concatenate([[0.0], self.end_s[:-1]])
+        excess = np.maximum(silence - longest_s, 0.0)
+        excess[0] = self.start_s[0]
+        earlier = np.cumsum(excess)
+        start, end = self.start_s - earlier, self.end_s - earlier
+        return Notes(start.astype(np.float32), end.astype(np.float32), self.midi)
+
     def between(self, start_s: float, end_s: float) -> Notes:
         """The notes that begin in a span, with times counted from its start; the last may be cut."""
         keep = (self.start_s >= start_s) & (self.start_s < end_s)

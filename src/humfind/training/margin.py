@@ -50,7 +50,7 @@ def margin_experiment(
     base: ModelConfig,
     margins: Sequence[float] = (0.2, 1.0, 2.0),
     normalise: Sequence[bool] = (True, False),
-    steps: int = 80,
+    steps: int = 70,
 ) -> list[MarginRow]:
     """Train ``base`` with a triplet loss once for each pair of choices, all else equal.
 
@@ -91,7 +91,7 @@ def _row(recordings: Sequence[Take], config: ModelConfig) -> MarginRow:
         result = train(recordings, config, Path(folder))
         model = Model.load(result.checkpoint)
     held_out = [take for take in recordings if take.music_id in set(result.validation_ids)]
-    off = AugmentConfig(0, 0, 0, 0, 0, 0, 0, config.train.augment.crop_spread)
+    off = AugmentConfig(0, 0, 0, 0, 0, 0, 0, config.train.augment.crop_spread, mirror=0)
     bank = make_bank(held_out, config)
     values, song = batch(bank, replace(config, train=replace(config.train, augment=off)), step=0)
     with torch.inference_mode():
