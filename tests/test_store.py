@@ -88,7 +88,7 @@ def test_round_trip(tmp_path: Path) -> None:
         assert got.f0.confidence.tobytes() == put.f0.confidence.tobytes()
         assert (got.f0.hop_s, got.f0.threshold) == (0.01, 0.3)
     assert store.read("train", "song") == []
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_extract_fills_sorted_parts_of_a_fixed_size(tmp_path: Path, takes: list[Take]) -> None:
@@ -114,7 +114,7 @@ def test_a_rerun_does_what_is_missing_and_equals_an_unbroken_run(tmp_path: Path,
     assert (again.done, again.reused) == (0, 5)
     (store / "train/hum/part-0002.parquet").unlink()
     (store / "train/hum/part-0001.parquet").unlink()
-    (store / "train/hum/part-0001.parquet.tmp").write_bytes(b"half")
+    (store / "train/hum/part-0001.parquet.part").write_bytes(b"half")
     resumed = run(list(reversed(takes)), store)
     assert (resumed.done, resumed.reused) == (3, 2)
     assert contents(store) == whole

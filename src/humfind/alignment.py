@@ -15,6 +15,7 @@ from humfind.types import Contour, Match
 
 TEMPOS = tuple(float(t) for t in np.geomspace(0.6, 1.67, 23))
 MIN_OVERLAP = 0.6  # of the hum's frames must fall inside the song
+OUTSIDE = 1.5  # semitones: what a hum frame costs where the song is silent or over, so that long overlaps win
 CAP = 3.0  # semitones: one frame can be wrong by no more, so that octave slips do not rule
 
 
@@ -31,6 +32,7 @@ def align(hum: Contour, song: Contour, tempos: tuple[float, ...] = TEMPOS, hop_f
     if hum.frame_s != song.frame_s:
         raise ValueError(f"contours of {hum.frame_s} s and {song.frame_s} s frames cannot be aligned")
     best: Alignment | None = None
+    least = np.inf
     for tempo in tempos:
         line = at_tempo(hum, tempo)
         n = len(line.semitones)
@@ -49,11 +51,13 @@ def align(hum: Contour, song: Contour, tempos: tuple[float, ...] = TEMPOS, hop_f
         starts, difference = starts[enough], difference[enough]
         key = np.nanmedian(difference, axis=1)
         error = np.nanmean(np.minimum(np.abs(difference - key[:, None]), CAP), axis=1)
-        i = int(np.argmin(error))
-        if best is None or error[i] < best.error_semitones - 1e-9:
+        outside = 1 - np.isfinite(difference).mean(axis=1)
+        cost = error * (1 - outside) + OUTSIDE * outside
+        i = int(np.argmin(cost))
+        if cost[i] < least - 1e-9:
             start_s = float(starts[i] - margin) * song.frame_s
             match = Match(start_s, start_s + n * song.frame_s, float(key[i]), float(tempo))
-            best = Alignment(match, float(error[i]))
+            best, least = Alignment(match, float(error[i])), float(cost[i])
     if best is None:
         return Alignment(Match(0.0, song.length_s, 0.0, 1.0), CAP)
     return best

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 from safetensors import torch as tensors
 from torch import nn
 
+from humfind.aside import write_aside, write_json
 from humfind.config import ModelConfig, from_dict, to_dict
 from humfind.contour import channel_count
 from humfind.encoders import build
@@ -42,17 +42,19 @@ class Model:
     """A trained encoder and the configuration that made it.
 
     facts: what the checkpoint tells about its training (steps, best validation MRR, seed, versions ...).
-    checksum: sha256 of the weights and the configuration; an index built with it belongs to this model.
+    checksum: sha256 of the weights and of the configuration as first written; an index built with it belongs
+    to this model.
     """
 
     config: ModelConfig
     network: nn.Module
     facts: Mapping[str, Any] = field(default_factory=dict)
-    checksum: str = field(init=False)
+    checksum: str = ""
 
     def __post_init__(self) -> None:
         self.network.eval()
-        object.__setattr__(self, "checksum", _checksum(_weights(self.network), self.config))
+        if not self.checksum:
+            object.__setattr__(self, "checksum", _checksum(_weights(self.network), to_dict(self.config)))
 
     def embed(self, windows: Windows) -> Embeddings:
         """(n, channels, frames) -> (n, embedding_dim); a window gives the same bytes alone and among others."""
@@ -83,7 +85,7 @@ class Model:
             "training": dict(self.facts),
         }
         write_aside(path, _weights(self.network))
-        write_aside(path.with_suffix(".json"), (json.dumps(about, indent=1) + "\n").encode())
+        write_json(path.with_suffix(".json"), about)
 
     @classmethod
     def load(cls, path: Path) -> Model:
@@ -95,7 +97,8 @@ class Model:
         config = from_dict(ModelConfig, about["config"], f"{path.with_suffix('.json')}: config")
         network = build(config.encoder, input_channels(config))
         try:
-            network.load_state_dict(tensors.load(path.read_bytes()))
+            weights = path.read_bytes()
+            network.load_state_dict(tensors.load(weights))
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file; train first, or check the path") from error
         except safetensors.SafetensorError as error:
@@ -105,17 +108,9 @@ class Model:
             reason = str(error).splitlines()[-1].strip()
             mend = "take the JSON that was saved with these weights"
             raise InputError(f"{path}: does not fit its JSON ({reason}); {mend}") from error
-        model = cls(config, network, about["training"])
-        if about["checksum"] != model.checksum:
+        if about["checksum"] != _checksum(weights, about["config"]):
             raise InputError(f"{path}: not the weights that its JSON was saved with; copy both files again")
-        return model
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write under another name, then rename: a reader sees the old file or the new, never a half."""
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(content)
-    os.replace(aside, path)
+        return cls(config, network, about["training"], about["checksum"])
 
 
 def _weights(network: nn.Module) -> bytes:
@@ -123,9 +118,9 @@ def _weights(network: nn.Module) -> bytes:
     return tensors.save(state)
 
 
-def _checksum(weights: bytes, config: ModelConfig) -> str:
+def _checksum(weights: bytes, config: dict[str, Any]) -> str:
     digest = hashlib.sha256(weights)
-    digest.update(json.dumps(to_dict(config), sort_keys=True).encode())
+    digest.update(json.dumps(config, sort_keys=True).encode())
     return digest.hexdigest()
 
 

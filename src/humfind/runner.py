@@ -7,7 +7,6 @@ notebook has, and show a failure in one screen. Both are here.
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from humfind import paths
+from humfind.aside import write_aside, write_json
 from humfind.types import InputError
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank")
@@ -172,16 +172,7 @@ def write_html(notebook: Path, out: Path) -> None:
     from nbconvert import HTMLExporter
 
     body, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
-    part = out.with_name(out.name + ".part")
-    part.write_text(body, encoding="utf-8")
-    os.replace(part, out)
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Written aside and renamed, so that it is whole or not there."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_aside(out, body.encode())
 
 
 def peak_memory_gb() -> float:

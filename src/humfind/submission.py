@@ -14,13 +14,13 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import os
 import platform
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from humfind import __version__, metrics
+from humfind.aside import write_aside, write_json
 from humfind.data.zalo import stem
 from humfind.types import InputError, Ranking
 
@@ -50,8 +50,8 @@ def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> R
     content = text.getvalue().encode()
     full = {**card, "rows": len(rows), "csv_sha256": hashlib.sha256(content).hexdigest(), "versions": versions()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_aside(path, content)
-    _write_aside(card_path(path), (json.dumps(full, indent=2, ensure_ascii=False) + "\n").encode())
+    write_aside(path, content)
+    write_json(card_path(path), full)
     return rows
 
 
@@ -145,9 +145,3 @@ def versions() -> dict[str, str]:
     """What could change the figures."""
     libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
     return {"humfind": __version__, "python": platform.python_version(), **libraries}
-
-
-def _write_aside(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.part-{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, path)

@@ -19,7 +19,9 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from humfind.aside import write_aside
 from humfind.config import F0Config
+from humfind.data.zalo import stem
 from humfind.f0 import Tracker, make_tracker
 from humfind.f0.audio import load
 from humfind.f0.store import (
@@ -30,7 +32,6 @@ from humfind.f0.store import (
     part_path,
     parts,
     read_part,
-    write_aside,
     write_part,
 )
 from humfind.types import InputError, Recording
@@ -149,10 +150,10 @@ def _ordered(items: Iterable[Item]) -> list[Item]:
     ordered = sorted(items, key=lambda item: (PurePosixPath(item.path).name, item.path))
     seen: dict[str, str] = {}
     for item in ordered:
-        stem = PurePosixPath(item.path).stem
-        if stem in seen:
-            raise InputError(f"{seen[stem]} and {item.path}: the same stem twice; rename one of the two")
-        seen[stem] = item.path
+        key = stem(item.path)
+        if key in seen:
+            raise InputError(f"{seen[key]} and {item.path}: the same stem twice; rename one of the two")
+        seen[key] = item.path
     return ordered
 
 
@@ -168,7 +169,7 @@ def _check_part(part: Path, members: Sequence[Item], known: dict[str, Skip]) -> 
     for item in members:
         now = file_sha256(item.audio) if item.audio is not None and item.audio.is_file() else ""
         row, skip = rows.get(item.path), known.get(item.path)
-        if row is not None and now and row.source_sha256 != now:
+        if row is not None and now and row.source_sha256 not in (None, now):
             raise InputError(f"{item.path}: changed since it was tracked; delete {part} to track it again")
         if row is not None and row.music_id != item.music_id:
             was = f"music_id {row.music_id} in the store, {item.music_id} in the data set"
@@ -214,7 +215,7 @@ def _write_skipped(folder: Path, skipped: dict[str, Skip]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "reason", "source_sha256"])
     writer.writerows([s.path, s.reason, s.source_sha256] for _, s in sorted(skipped.items()))
-    write_aside(path, lambda file: file.write(text.getvalue().encode()))
+    write_aside(path, text.getvalue().encode())
 
 
 class _Bar:

@@ -8,15 +8,16 @@ leaves whole ones. A folder without a manifest is foreign: read with threshold 0
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from humfind.aside import write_aside
+from humfind.data.zalo import stem
 from humfind.f0.columns import lists, numbers, optional_text, texts
 from humfind.types import F0, InputError
 
@@ -64,7 +65,7 @@ class StoredF0:
 
     @property
     def stem(self) -> str:
-        return PurePosixPath(self.path).stem
+        return stem(self.path)
 
 
 class Store:
@@ -105,7 +106,7 @@ class Store:
 
 
 def parts(folder: Path) -> list[Path]:
-    """The part files of one folder, by name; half-written ones end in .tmp and are not among them."""
+    """The part files of one folder, by name; half-written ones end in .part and are not among them."""
     return sorted(folder.glob("*.parquet"))
 
 
@@ -132,7 +133,7 @@ def open_for_writing(folder: Path, manifest: Manifest) -> None:
     Raises InputError where parts made in another way, or in an unknown one, are there already.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for stray in folder.glob("*.tmp"):
+    for stray in folder.glob("*.part"):
         stray.unlink()
     present = read_manifest(folder)
     mend = "choose another store or delete this folder"
@@ -144,7 +145,7 @@ def open_for_writing(folder: Path, manifest: Manifest) -> None:
         raise InputError(f"{folder / MANIFEST}: not what was asked for ({differ}); {mend}")
     if present is None:
         text = json.dumps(asdict(manifest), indent=2) + "\n"
-        write_aside(folder / MANIFEST, lambda file: file.write(text.encode()))
+        write_aside(folder / MANIFEST, text.encode())
 
 
 def write_part(folder: Path, number: int, rows: Sequence[StoredF0]) -> Path:
@@ -176,16 +177,6 @@ def write_part(folder: Path, number: int, rows: Sequence[StoredF0]) -> Path:
 def part_path(folder: Path, number: int) -> Path:
     """Where part ``number`` lies."""
     return folder / f"part-{number:04d}.parquet"
-
-
-def write_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in its place."""
-    aside = path.with_name(path.name + ".tmp")
-    with open(aside, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from humfind.plots import style, transform
 from humfind.types import F0, Contour, Match, Recording
 
+LEAP = 1.5  # ratio of neighbouring frames from which on a line is broken: 7 semitones
 STEP_S = 0.01  # the grid of the suite's f0, and of the bottom axis
 
 
@@ -48,11 +49,14 @@ def overlay(axis: Axes, hum: Contour, song: Contour, match: Match, song_colour: 
     song_s = (np.arange(len(song.semitones)) + 0.5) * song.frame_s
     hum_s = (np.arange(len(hum.semitones)) + 0.5) * hum.frame_s / match.tempo_ratio + match.start_s
     near = (song_s >= min(match.start_s, hum_s[0]) - 1) & (song_s <= hum_s[-1] + 1)
-    song_pitch = np.where(song.voiced, song.semitones, np.nan)[near]
-    axis.plot(song_s[near], song_pitch, color=song_colour, linewidth=2.4, label="song")
-    hum_pitch = np.where(hum.voiced, hum.semitones + match.semitones, np.nan)
-    axis.plot(hum_s, hum_pitch, color=style.HUM, linewidth=1.6, label="hum, moved")
+    axis.plot(song_s[near], _pitch(song)[near], color=song_colour, linewidth=2.4, label="song")
+    axis.plot(hum_s, _pitch(hum) + match.semitones, color=style.HUM, linewidth=1.6, label="hum, moved")
     style.panel(axis, "", "seconds of the song", "MIDI semitones")
+
+
+def _pitch(line: Contour) -> np.ndarray:
+    """Semitones to draw: NaN where nothing was sung and where the line leaps."""
+    return 12 * np.log2(style.broken(np.exp2(line.semitones / 12), line.voiced, LEAP))
 
 
 def spectrograms(hum: Recording | None, song: Recording | None, claim: str) -> Figure:

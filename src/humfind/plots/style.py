@@ -9,6 +9,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
 INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
@@ -48,17 +49,9 @@ def canvas(
     heading = claim + ("\n" if look else "")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     if look:
-        axes[0, 0].annotate(
-            look,
-            xy=(0.01, 1),
-            xycoords="figure fraction",
-            xytext=(0, -34),
-            textcoords="offset points",
-            fontsize=9.5,
-            color=CAPTION,
-            va="center",
-            annotation_clip=False,
-        )
+        below = figure.transFigure + ScaledTranslation(0, -34 / 72, figure.dpi_scale_trans)
+        caption = figure.text(0.01, 1, look, fontsize=9.5, color=CAPTION, va="center", transform=below)
+        caption.set_in_layout(False)
     return figure, axes
 
 

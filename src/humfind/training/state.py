@@ -16,7 +16,7 @@ import safetensors
 from safetensors.torch import save
 from torch import Tensor
 
-from humfind.embed import write_aside
+from humfind.aside import write_aside
 from humfind.types import InputError
 
 

@@ -25,11 +25,12 @@ import lightning
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
+from humfind.aside import write_json
 from humfind.config import ModelConfig, RankConfig, TrainConfig, to_dict
 from humfind.data.zalo import split_by_song
-from humfind.embed import Model, input_channels, write_aside
+from humfind.embed import Model, input_channels
 from humfind.encoders import build
 from humfind.training.dataset import Bank, Batches, Take, make_bank
 from humfind.training.module import MetricModule, optimiser_tensors
@@ -191,7 +192,7 @@ class _Keeper(lightning.Callback):
         about = progress | {"config": to_dict(self.config), "data": self.bank.checksum}
         weights: dict[str, Tensor] = module.network.state_dict()
         State(weights, optimiser_tensors(optimiser), about).save(self.resume_path)
-        write_aside(self.out / "history.json", (json.dumps(progress, indent=1) + "\n").encode())
+        write_json(self.out / "history.json", progress)
 
     def _resumed(self) -> State | None:
         """The state in ``out``, its losses and history taken over; None where there is none."""
