@@ -65,10 +65,12 @@ def run(
         if not equals:
             raise InputError(f"-p {left}: not name=value; write for example -p steps=200")
     try:
-        _show(runner.run(data, name, notebook or None, {left: right for left, _, right in given}))
+        summary = runner.run(data, name, notebook or None, {left: right for left, _, right in given})
     except runner.NotebookError as error:  # its message is the failing cell, its error and nothing else
         print(error, file=sys.stderr)
         raise typer.Exit(1) from error
+    print(runner.closing_text(summary))
+    print(f"report: {runner.report_of(summary)}")
 
 
 @app.command()

@@ -190,6 +190,18 @@ DEMO_SIZES: dict[str, DemoConfig] = {
 }
 
 
+@dataclass(frozen=True)
+class NotebookConfig:
+    """Parameters that only notebooks have."""
+
+    data: str = "demo-tiny"  # demo-tiny | demo-small | demo-full | a folder in the competition's layout
+    run_dir: str = ""  # where results go; empty: runs/<name of data>
+    preset: str = "small"  # small | zalo2021
+    checkpoint: str = ""  # a model.safetensors; empty: the run's own, or one trained on the spot
+    split: str = "public_test"  # public_test | private_test
+    experiment_steps: int = 60  # of each training of notebook 03's two experiments; 0 leaves them out
+
+
 # The 2021 entry: 8 s of f0 in Hz, 512 numbers not normalised, triplet loss, margin 2.0, 66 M parameters.
 ZALO2021 = ModelConfig(
     contour=ContourConfig(

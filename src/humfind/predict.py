@@ -55,7 +55,7 @@ def load_model(model: str, data: Path | None = None) -> tuple[Model, str]:
     if not path.is_file():
         mend = "give a model.safetensors, or train one with: humfind train DATA"
         raise InputError(f"{path}: no such model; {mend}")
-    return Model.load(path), str(path)
+    return Model.load(path), str(path.resolve())
 
 
 def predict(
@@ -162,11 +162,12 @@ def index_of(
     ), heard.skipped
 
 
-def search_file(hum: Path, index: Path, model: str, rank: RankConfig) -> tuple[Index, Ranking]:
+def search_file(hum: Path, index: Path, model: str = "", rank: RankConfig | None = None) -> tuple[Index, Ranking]:
     """One recording, searched in an index folder. model: the one that made the index where empty."""
     from humfind.f0 import make_tracker
     from humfind.f0.audio import load
 
+    rank = rank or RankConfig()
     about = read_about(index)
     encoder, _ = load_model(model or str(about["model"]))
     found = Index.load(index, encoder.checksum)

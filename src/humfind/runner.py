@@ -107,6 +107,30 @@ def run(
     return summary
 
 
+def report_of(summary: Mapping[str, Any]) -> Path:
+    """The folder of a run's HTML pages."""
+    return paths.home() / "runs" / str(summary["run"]) / "html"
+
+
+def closing_text(summary: Mapping[str, Any]) -> str:
+    """The MRR table of a run, and where its report lies."""
+    lines = [f"{'':12}  {'':8}  {'MRR@10':22}  {'top-1':22}  {'top-10':22}  hums  songs"]
+    for trial, by_ranker in summary.get("ranking", {}).items():
+        chance = next(iter(by_ranker.values()))["chance_mrr"]
+        lines.append(f"{trial:12}  {'chance':8}  {chance:.3f}")
+        for ranker, found in by_ranker.items():
+            cells = (
+                f"{found[name]['value']:.3f} [{found[name]['low']:.3f}, {found[name]['high']:.3f}]"
+                for name in ("mrr", "top1", "top10")
+            )
+            counts = f"{found['queries']:4}  {found['songs']:5}"
+            lines.append(f"{trial:12}  {ranker:8}  {'  '.join(f'{cell:22}' for cell in cells)}  {counts}")
+    minutes, seconds = divmod(round(summary["seconds"]), 60)
+    lines.append("In brackets: 95 % bootstrap intervals over hums.")
+    lines.append(f"{minutes} min {seconds} s, at most {summary['peak_memory_gb']} GB in one process.")
+    return "\n".join(lines)
+
+
 def choose_notebooks(asked: Sequence[str] | None) -> list[str]:
     """The suite's notebooks that begin with each of ``asked`` ("03" is 03_train), in the suite's order."""
     if not asked:
@@ -129,6 +153,7 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> float:
             str(out),
             parameters=dict(parameters),
             kernel_name="python3",
+            extra_arguments=["--log-level=40"],  # errors; the kernel warns at each start otherwise
             progress_bar=True,
             stdout_file=None,
             cwd=str(out.parent),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ import numpy as np
 
 from humfind import paths, search
 from humfind.alignment import align
+from humfind.aside import write_json
 from humfind.config import DEMO_SIZES, ContourConfig, F0Config, ModelConfig
 from humfind.contour import from_f0
 from humfind.data import zalo
@@ -23,7 +22,6 @@ from humfind.embed import Model
 from humfind.f0 import TRACKERS, make_tracker
 from humfind.f0.audio import load
 from humfind.hear import Shelf, hear
-from humfind.index import Song
 from humfind.predict import default_store, recordings
 from humfind.suite.pairs import Pair
 from humfind.suite.trial import Trial
@@ -164,11 +162,7 @@ class Run:
 
     @cached_property
     def _titles(self) -> dict[str, str]:
-        path = self.data / "songs.csv"
-        if not path.is_file():
-            return {}
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {row["music_id"]: row["title"] for row in csv.DictReader(file)}
+        return zalo.read_titles(self.data)
 
     def has_audio(self, split: str) -> bool:
         """Whether every recording of the split lies there as audio, not only in the store."""
@@ -279,16 +273,10 @@ class Run:
             songs = [(item, f0) for item, f0 in songs if item.music_id in chosen]
             hums = [(item, f0) for item, f0 in hums if item.music_id in chosen]
             answers = split.of_songs(chosen).answers
-        index = search.build_index(self._titled(songs), model, tracker={"tracker": self.tracker.tracker})
+        index = search.build_index(recordings(songs, self._titles), model, tracker={"tracker": self.tracker.tracker})
         queries = tuple(search.make_query(item.name, f0, model) for item, f0 in hums)
         return Trial(name, index, queries, answers)
 
-    def _titled(self, heard: list[tuple[Item, F0]]) -> list[tuple[Song, F0]]:
-        return [
-            (replace(song, title=self._titles.get(song.music_id, song.title)), f0) for song, f0 in recordings(heard)
-        ]
-
     def save(self, name: str, values: Mapping[str, Any]) -> None:
         """``results/<name>.json``: what the run's summary gathers."""
-        text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-        (self.folder / "results" / f"{name}.json").write_text(text, encoding="utf-8")
+        write_json(self.folder / "results" / f"{name}.json", values)
