@@ -126,7 +126,7 @@ def test_the_submission_is_whole(home: Path, summary: dict[str, Any]) -> None:
     assert submission.read_card(path)["metrics"]["queries"] == 12
 
 
-@pytest.mark.parametrize("stem", ["04_infer", "05_rank"])
+@pytest.mark.parametrize("stem", [pytest.param(s, marks=pytest.mark.slow) for s in runner.SUITE[:-1]] + ["05_rank"])
 def test_a_notebook_runs_alone_from_another_folder(
     stem: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,9 +138,7 @@ def test_a_notebook_runs_alone_from_another_folder(
     assert (tmp_path / "html" / f"{stem}.html").is_file()
 
 
-def test_home_is_found_from_a_folder_inside_it(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_home_is_found_from_a_folder_inside_it(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HUMFIND_HOME", raising=False)
     monkeypatch.chdir(home / "crepe_freq")
     assert paths.home() == home.resolve()

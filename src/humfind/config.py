@@ -12,8 +12,8 @@ from humfind.types import InputError
 class F0Config:
     """Audio -> f0."""
 
-    tracker: str = "torchcrepe"  # torchcrepe | swiftf0
-    model: str = "tiny"  # of torchcrepe: tiny | full
+    tracker: str = "torchcrepe"  # torchcrepe | crepe | swiftf0 | pyin
+    model: str = "tiny"  # of torchcrepe and crepe: tiny | full
     decoder: str = "weighted"  # how CREPE's 360 probabilities become one pitch: weighted | viterbi
     hop_s: float = 0.01
     part_size: int = 64  # recordings a parquet part: what a kill can cost at most
@@ -87,7 +87,7 @@ class TrainConfig:
     temperature: float = 0.1  # of ntxent
     songs_per_batch: int = 32  # P
     recordings_per_song: int = 4  # K: crops of hums and of the song itself
-    steps: int = 800
+    steps: int = 600
     validate_every: int = 100  # steps
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -113,7 +113,7 @@ class RankConfig:
     """Hits -> ranking."""
 
     ranker: str = "vote"  # nearest | vote
-    vote_k: int = 10  # each query window's K nearest song windows vote
+    vote_k: int = 4  # each query window's K nearest song windows vote
     top: int = 10  # answers a query
 
 
@@ -185,7 +185,7 @@ class DemoConfig:
 
 DEMO_SIZES: dict[str, DemoConfig] = {
     "tiny": DemoConfig(8, 12, 12, 12, (20.0, 35.0), books="aird1"),
-    "small": DemoConfig(105, 156, 28, 60, (60.0, 68.0)),
+    "small": DemoConfig(92, 140, 24, 60, (60.0, 66.0)),
     "full": DemoConfig(None, None, None, None, (60.0, 180.0)),
 }
 
@@ -199,7 +199,7 @@ class NotebookConfig:
     preset: str = "small"  # small | zalo2021
     checkpoint: str = ""  # a model.safetensors; empty: the run's own, or one trained on the spot
     split: str = "public_test"  # public_test | private_test
-    experiment_steps: int = 60  # of each training of notebook 03's two experiments; 0 leaves them out
+    experiment_steps: int = 40  # of each training of notebook 03's two experiments; 0 leaves them out
 
 
 # The 2021 entry: 8 s of f0 in Hz, 512 numbers not normalised, triplet loss, margin 2.0, 66 M parameters.
@@ -250,6 +250,8 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def from_dict(kind: type, values: dict[str, Any], where: str = "config") -> Any:
     """The dataclass ``kind`` from plain JSON values; unknown names are an error, missing ones a default."""
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: {values!r:.40} is no table of names and values; copy it again")
     known = {f.name: f for f in fields(kind)}
     unknown = sorted(set(values) - set(known))
     if unknown:
@@ -260,6 +262,17 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "config") -> Any:
         current = getattr(default, name)
         if is_dataclass(current):
             made[name] = from_dict(type(current), value, f"{where}.{name}")
+        elif not _is_like(value, current):
+            raise InputError(f"{where}.{name}: {value!r:.40} is not of the kind of {current!r}; correct it")
         else:
             made[name] = tuple(value) if isinstance(current, tuple) else value
     return kind(**made)
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Of the type of ``default``; a whole number will do for a fraction."""
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple) and (not default or all(_is_like(one, default[0]) for one in value))
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool)

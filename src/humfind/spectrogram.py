@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import get_window, resample_poly, stft
 
 from humfind.config import ContourConfig, SpectrogramConfig
 from humfind.contour import window_starts
@@ -59,6 +58,8 @@ def mel_filters(fft_hz: np.ndarray, config: SpectrogramConfig) -> np.ndarray:
 
 def log_mel(recording: Recording, config: SpectrogramConfig, frame_s: float) -> Spectrogram:
     """dB below the loudest frame, ``floor_db``..0 mapped onto 0..1; one row every ``frame_s``."""
+    from scipy.signal import get_window, resample_poly, stft  # seconds to import, for this control alone
+
     samples = recording.samples
     if recording.rate_hz != config.rate_hz:
         divisor = int(np.gcd(recording.rate_hz, config.rate_hz))

@@ -22,19 +22,22 @@ from typing import Any
 
 import numpy as np
 
+from humfind.aside import ENDING, sweep, write_aside
 from humfind.config import DEMO_SIZES, DemoConfig
 from humfind.data import tunebooks
 from humfind.data.abc import Tune
 from humfind.data.demo_plan import Job, SongPlan, plan_files, plan_songs, rng_of
+from humfind.lock import writing
 from humfind.synth import hum as hummer
 from humfind.synth import song as band
 from humfind.synth import voice
 from humfind.types import Floats, InputError
 
 MARKER = "demo.json"
+PARTIAL = "demo.partial.json"  # what is being made, until the marker is there
 LONGEST_WAIT_S = 0.8  # song seconds of silence that a hummer keeps; an interlude is not waited for
 PARALLEL_FROM = 48  # files: below that, starting workers takes longer than making them
-FORMAT = 2  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
+FORMAT = 3  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
 
 
 def make(
@@ -46,7 +49,8 @@ def make(
 ) -> dict[str, Any]:
     """Make the data set of this size in ``out``; what is there already is kept. Returns the summary of demo.json.
 
-    Raises InputError for an unknown size, or when ``out`` holds a data set made otherwise.
+    Raises InputError for an unknown size, when ``out`` holds a data set made otherwise, when another process
+    makes it, and when the disk is full.
     """
     if size not in DEMO_SIZES and config is None:
         raise InputError(f"size {size!r}: unknown; choose one of {', '.join(DEMO_SIZES)}")
@@ -57,8 +61,14 @@ def make(
     out = Path(out)
     if made := _finished(out, wanted):
         return made
+    with writing(out):
+        return _finished(out, wanted) or _make(config, out, wanted, workers or min(os.cpu_count() or 1, 8))
+
+
+def _make(config: DemoConfig, out: Path, wanted: dict[str, Any], workers: int) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
-    _write_text(out / "demo.partial.json", json.dumps(wanted, indent=2))
+    sweep(out)
+    _write_text(out / PARTIAL, json.dumps(wanted, indent=2))
     books = tunebooks.read_books(tunebooks.AIRD_1 if config.books == "aird1" else None)
     tunes = books.merged
     songs, chosen = plan_songs(tunes, config)
@@ -67,7 +77,7 @@ def make(
     _write_csv(out / "credits.csv", ("transcriber", "book", "tunes"), _credits(chosen))
     _write_csv(out / "train" / "train_meta.csv", ("music_id", "song_path", "hum_path"), meta)
     _write_csv(out / "public_test" / "answers.csv", ("hum", "music_id"), answers)
-    seconds = _make_files(jobs, out, workers or min(os.cpu_count() or 1, 8))
+    seconds = _make_files(jobs, out, workers)
     summary = wanted | {
         "tunes_read": len(books.tunes),
         "tunes_lost": books.lost,
@@ -79,7 +89,7 @@ def make(
         "audio_s": round(seconds, 1),
     }
     _write_text(out / MARKER, json.dumps(summary, indent=2) + "\n")
-    (out / "demo.partial.json").unlink()
+    (out / PARTIAL).unlink(missing_ok=True)
     return summary
 
 
@@ -93,7 +103,7 @@ def ensure(size: str = "small") -> Path:
 
 
 def _finished(out: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    for name in (MARKER, "demo.partial.json"):
+    for name in (MARKER, PARTIAL):
         path = out / name
         if not path.is_file():
             continue
@@ -105,8 +115,10 @@ def _finished(out: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
             raise InputError(
                 f"{out}: holds a demo set of another size, seed or version; choose another folder or delete it"
             )
+        if name == MARKER and (out / PARTIAL).exists():  # a kill came between the two
+            (out / PARTIAL).unlink(missing_ok=True)
         return found if name == MARKER else None
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(not path.name.endswith(ENDING) for path in out.iterdir()):
         raise InputError(f"{out}: is not empty and holds no demo set; choose another folder")
     return None
 
@@ -143,9 +155,7 @@ def _make_file(job: Job, out: Path) -> float:
     path = out / job.path
     if not path.is_file():
         samples, rate_hz = _sound(job)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_bytes(encode_mp3(samples, rate_hz, job.bitrate_kbps))
-        os.replace(aside, path)
+        write_aside(path, encode_mp3(samples, rate_hz, job.bitrate_kbps), str(os.getpid()))
     return float(soundfile.info(path).duration)
 
 
@@ -216,6 +226,4 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]])
 
 
 def _write_text(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    write_aside(path, text.encode(), str(os.getpid()))

@@ -99,8 +99,8 @@ def plan_files(
     for song in public:
         jobs.append(Job(f"public_test/full_song/{song.music_id}.mp3", "full", song.number, song, 0.0, 0.0, *extra))
     asked = config.public_hums if config.public_hums is not None else len(public)
-    for i in range(asked):
-        song = public[i % len(public)]
+    for i, turn in enumerate(rng.permutation(asked)):  # every song in turn, names in no order
+        song = public[turn % len(public)]
         length_s = rng.uniform(*config.hum_s)
         start = rng.uniform(0.0, song.length_s - config.hum_s[1] * 0.8)
         path = f"public_test/hum/{i:04d}.mp3"

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from humfind.plots import style, transform
+from humfind.plots.transform import LEAP
 from humfind.types import F0, Contour, Match, Recording
 
-LEAP = 1.5  # ratio of neighbouring frames from which on a line is broken: 7 semitones
 STEP_S = 0.01  # the grid of the suite's f0, and of the bottom axis
 
 
@@ -22,7 +22,7 @@ def raw(hum: F0, song: F0, claim: str) -> Figure:
     axis = axes[0, 0]
     for f0, colour, name in ((song, style.SONG, "song"), (hum, style.HUM, "hum")):
         steps = np.arange(len(f0.hz)) * f0.hop_s / STEP_S
-        axis.plot(steps, style.broken(f0.hz, f0.voiced, 1.12), color=colour, linewidth=2, label=name)
+        axis.plot(steps, style.broken(f0.hz, f0.voiced, LEAP), color=colour, linewidth=2, label=name)
     style.panel(axis, "", "10 ms steps", "Hz")
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter("{x:.0f}")
@@ -98,8 +98,11 @@ def distributions(
 
 def octave_errors(jumps: Mapping[str, np.ndarray]) -> Figure:
     """Jumps of more than 9 semitones between neighbouring voiced frames, a voiced second, per recording."""
-    claim = "Octave slips: " + ", ".join(f"{name} {values.mean():.2f} a second" for name, values in jumps.items())
-    look = "A voice does not jump an octave in 40 ms: what is counted here are the tracker's slips."
+    hums, songs = (
+        np.concatenate([values for name, values in jumps.items() if kind in name]).mean() for kind in ("hum", "song")
+    )
+    claim = f"The line leaps {songs:.1f} times a second in songs, {hums:.1f} times in hums"
+    look = "A voice does not jump an octave in 40 ms: most of what is counted here are the tracker's slips."
     figure, axes = style.canvas(claim, look, size=(10, 3.2))
     top = max(float(values.max()) for values in jumps.values())
     for name, values in jumps.items():

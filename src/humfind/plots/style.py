@@ -46,7 +46,7 @@ def canvas(
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **grid)
-    heading = claim + ("\n" if look else "")
+    heading = claim + ("\n\n" if look else "")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     if look:
         below = figure.transFigure + ScaledTranslation(0, -34 / 72, figure.dpi_scale_trans)

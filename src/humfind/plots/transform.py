@@ -12,6 +12,7 @@ from humfind.plots import style
 from humfind.types import F0, Recording
 
 SPECTROGRAM_TOP_HZ = 1600.0
+LEAP = 1.4  # ratio of neighbouring frames from which on a line is broken
 
 
 def coverage(rows: Sequence[Mapping[str, object]]) -> Figure:
@@ -101,7 +102,7 @@ def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: 
             continue
         spectrogram(axis, recording)
         colour = "#ffb238" if "hum" in name else "#7fd1ff"
-        axis.plot(np.arange(len(f0.hz)) * f0.hop_s, style.broken(f0.hz, f0.voiced, 1.12), color=colour, linewidth=2)
+        axis.plot(np.arange(len(f0.hz)) * f0.hop_s, style.broken(f0.hz, f0.voiced, LEAP), color=colour, linewidth=2)
         style.panel(axis, name, "seconds", "Hz" if axis is axes[0, 0] else "")
     return figure
 

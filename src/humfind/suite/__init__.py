@@ -1,4 +1,7 @@
-"""What the five notebooks share, so that their cells stay thin. Each function is one cell's worth of work."""
+"""What the five notebooks share, so that their cells stay thin. Each function is one cell's worth of work.
+
+Notebook 03's are in ``suite.training``, which takes seconds to import.
+"""
 
 from humfind.suite.pairs import Pair, octave_jumps, spread, typical
 from humfind.suite.ranking import (
@@ -11,15 +14,6 @@ from humfind.suite.ranking import (
 )
 from humfind.suite.run import Run, open_run
 from humfind.suite.space import census, neighbours, window_map
-from humfind.suite.training import (
-    control_claim,
-    features_experiment,
-    margin_claim,
-    margin_experiment,
-    model_config,
-    pair_distances,
-    training_facts,
-)
 from humfind.suite.trial import Trial
 
 __all__ = [
@@ -28,20 +22,13 @@ __all__ = [
     "Trial",
     "census",
     "compare_rankers",
-    "control_claim",
     "difference_claim",
-    "features_experiment",
-    "margin_claim",
-    "margin_experiment",
-    "model_config",
     "neighbours",
     "octave_jumps",
     "open_run",
-    "pair_distances",
     "ranker_claim",
     "spread",
     "submit",
-    "training_facts",
     "typical",
     "vote_curve",
     "window_map",

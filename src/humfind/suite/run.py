@@ -26,10 +26,9 @@ from humfind.predict import default_store, recordings
 from humfind.suite.pairs import Pair
 from humfind.suite.trial import Trial
 from humfind.training.dataset import Take
-from humfind.training.train import train
 from humfind.types import F0, InputError, Recording
 
-QUICK_STEPS = 60  # of the training that stands in where there is no checkpoint yet
+QUICK_STEPS = 40  # of the training that stands in where there is no checkpoint yet
 SPEED_S = 10.0  # of audio, to measure a tracker's speed
 
 
@@ -257,6 +256,8 @@ class Run:
         own, quick = (self.folder / name / "model.safetensors" for name in ("model", "quick_model"))
         if own.is_file():
             return Model.load(own)
+        from humfind.training.train import train  # lightning takes seconds to import
+
         default = ModelConfig()
         short = replace(default.train, steps=QUICK_STEPS, validate_every=QUICK_STEPS)
         config = replace(default, train=short)
