@@ -2,8 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ALL := .venv-all
+ALL_READY := $(ALL)/.ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## set up, make the demo data set, run the five notebooks, print the MRR table
@@ -15,6 +17,9 @@ test: $(READY)  ## set up, then lint, type check and test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+test-all: $(READY) $(ALL_READY)  ## every test: the slow ones, and those of the extras, in an environment of their own
+	$(ALL)/bin/python -m pytest -m "slow or not slow"
+
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || \
 	  { echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.11" >&2; exit 2; }
@@ -23,5 +28,11 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(ALL_READY): requirements.txt pyproject.toml $(READY)
+	$(PYTHON) -m venv $(ALL)
+	$(ALL)/bin/python -m pip install --quiet -r requirements.txt
+	$(ALL)/bin/python -m pip install --quiet --no-build-isolation --editable ".[crepe]"
+	@touch $@
+
 clean:  ## remove the environment and everything that was made; what is committed stays
-	rm -rf $(VENV) data runs
+	rm -rf $(VENV) $(ALL) data runs

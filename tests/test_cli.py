@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from humfind import cli
@@ -61,7 +63,7 @@ def test_wrong_usage_is_2(arguments):
     ],
 )
 def test_main_maps_errors_to_exit_status(monkeypatch, capsys, error, status, message):
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", fail)
@@ -80,3 +82,27 @@ def test_a_parameter_without_a_value_is_told():
 def test_version():
     result = CliRunner().invoke(cli.app, ["--version"])
     assert (result.exit_code, result.output) == (0, "humfind 0.1.0\n")
+
+
+def commands(group: Any, names: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every command, also of groups: its names -> it."""
+    found = {names: group}
+    for name, command in getattr(group, "commands", {}).items():
+        found |= commands(command, (*names, name))
+    return found
+
+
+def test_every_command_and_option_has_help():
+    for names, command in commands(typer.main.get_command(cli.app)).items():
+        shown = " ".join(names) or "humfind"
+        assert command.help, f"{shown}: says nothing of itself"
+        for parameter in command.params:
+            if parameter.name != "help":
+                assert getattr(parameter, "help", None), f"{shown} {parameter.name}: has no help"
+
+
+def test_quiet_by_default_and_an_unknown_level_is_told():
+    assert humfind("doctor").stderr == ""
+    wrong = humfind("doctor", HUMFIND_LOG="loud")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "humfind: HUMFIND_LOG=loud: unknown; choose one of error, warning, info, debug\n"

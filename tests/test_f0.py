@@ -155,7 +155,7 @@ def test_the_rearranged_network_gives_the_published_probabilities(model: str, le
     swell = np.linspace(0.01, 1, len(noise)) ** 2
     samples = (0.1 + recording.samples * swell + 0.02 * noise).astype(np.float32)  # louder and louder, on an offset
     tracker = make_tracker(replace(CREPE, model=model))
-    ours = np.concatenate(list(tracker.probabilities(samples)))  # type: ignore[attr-defined]
+    ours = np.concatenate(list(tracker.probabilities([samples])))  # type: ignore[attr-defined]
     theirs = reference(model, samples)
     assert np.abs(ours - theirs).max() < 1e-4
     est_hz, _ = decode.pitch(ours, decode.best_bins(ours))
@@ -233,7 +233,7 @@ def test_regrid_draws_lines_in_log_frequency_between_voiced_frames_only() -> Non
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (F0Config(tracker="nobody"), "torchcrepe or swiftf0"),
+        (F0Config(tracker="nobody"), "torchcrepe or crepe or swiftf0 or pyin"),
         (F0Config(model="huge"), "tiny or full"),
         (F0Config(decoder="guess"), "weighted or viterbi"),
         (F0Config(hop_s=0.0101), "multiple of 0.0005"),

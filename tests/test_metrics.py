@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from humfind import metrics
 
@@ -41,6 +43,27 @@ def test_mrr_agrees_with_ir_measures():
     ours = metrics.report(metrics.ranks(est, ref), 30)
     assert ours.mrr.value == pytest.approx(theirs[ir_measures.RR @ 10], abs=1e-6)
     assert ours.top10.value == pytest.approx(theirs[ir_measures.Success @ 10])
+
+
+SONGS = st.sampled_from([f"s{i}" for i in range(14)])
+RANKED = st.lists(SONGS, unique=True, max_size=14)  # none, too few, or past the tenth
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(st.lists(st.tuples(RANKED, SONGS, st.booleans()), min_size=1, max_size=12))
+def test_mrr_agrees_with_ir_measures_on_any_rankings(queries):
+    """Misses, rankings that are short, empty or not there at all: every query counts in both libraries."""
+    import ir_measures
+
+    est = {f"q{i}": ranked for i, (ranked, _, present) in enumerate(queries) if present}
+    ref = {f"q{i}": right for i, (_, right, _) in enumerate(queries)}
+    qrels = {query: {right: 1} for query, right in ref.items()}
+    run = {query: {song: -float(i) for i, song in enumerate(order)} for query, order in est.items()}
+    measures = [ir_measures.RR @ 10, ir_measures.Success @ 1, ir_measures.Success @ 10]
+    theirs = ir_measures.calc_aggregate(measures, qrels, run)
+    ours = metrics.report(metrics.ranks(est, ref), 14)
+    found = [ours.mrr.value, ours.top1.value, ours.top10.value]
+    assert found == pytest.approx([theirs[measure] for measure in measures], abs=1e-6)
 
 
 def test_bootstrap_of_equal_values_has_no_width():

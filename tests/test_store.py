@@ -161,13 +161,66 @@ def test_a_contradicting_manifest_is_an_error(tmp_path: Path, takes: list[Take],
         run(takes, tmp_path / "store", replace(CONFIG, **change))
 
 
-def test_other_recordings_are_an_error(tmp_path: Path, takes: list[Take]) -> None:
+def test_added_recordings_go_into_parts_of_their_own(tmp_path: Path, takes: list[Take]) -> None:
+    store = tmp_path / "store"
+    by_name = sorted(takes, key=lambda take: take.path)
+    first = run([by_name[1], by_name[2], by_name[4]], store)
+    before = {name: (store / name).stat().st_mtime_ns for name in contents(store)}
+    assert (first.done, len(before)) == (3, 3)
+    grown = run(takes, store)
+    assert (grown.done, grown.reused, grown.kept) == (2, 3, ())
+    assert {name: (store / name).stat().st_mtime_ns for name in before} == before, "what was there stays as it is"
+    rows = Store(store).read("train", "hum")
+    assert [row.name for row in rows] == [f"{i:04d}.wav" for i in range(5)], "read in one order however it grew"
+    assert [row.path for row in read_part(store / "train/hum/part-0002.parquet", 0.5)] == [
+        "train/hum/0000.wav",
+        "train/hum/0003.wav",
+    ]
+    whole = tmp_path / "whole"
+    run(takes, whole)
+    for mine, theirs in zip(rows, Store(whole).read("train", "hum"), strict=True):
+        assert (mine.path, mine.music_id, mine.source_sha256) == (theirs.path, theirs.music_id, theirs.source_sha256)
+        assert mine.f0.hz.tobytes() == theirs.f0.hz.tobytes()
+    assert run(takes, store).reused == 5
+
+
+def test_rows_whose_recording_is_gone_are_kept_and_told(
+    tmp_path: Path, takes: list[Take], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "store"
+    run(takes, store)
+    result = run([take for take in takes if "0001" not in take.path], store)
+    assert (result.done, result.reused, result.kept) == (0, 4, ("train/hum/0001.wav",))
+    assert "1 kept whose recording is gone" in str(result)
+    assert "train/hum/0001.wav" in caplog.text
+    assert len(Store(store).read("train", "hum")) == 5
+
+
+def test_another_recording_of_a_stored_name_is_an_error(tmp_path: Path, takes: list[Take]) -> None:
     run(takes, tmp_path / "store")
-    other = [replace(take, path=take.path.replace("0001", "0009")) for take in takes]
-    with pytest.raises(InputError, match="belongs elsewhere or is gone"):
-        run(other, tmp_path / "store")
-    with pytest.raises(InputError, match="no recordings belong here"):
-        run(takes[1:2], tmp_path / "store")
+    moved = [replace(take, path=take.path.replace("hum", "hums")) for take in takes]
+    assert run(moved, tmp_path / "store").reused == 5, "the same recordings in another folder"
+    first, second = (take.audio for take in takes[:2])
+    assert first is not None
+    assert second is not None
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(InputError, match=r"hums/0003\.wav: the store holds train/hum/0003\.wav, another recording"):
+        run(moved, tmp_path / "store")
+
+
+def test_a_kill_after_a_part_with_skipped_recordings_changes_nothing(tmp_path: Path, takes: list[Take]) -> None:
+    """Who was skipped is in the part itself, so that the next slices are cut as in an unbroken run."""
+    assert takes[1].audio is not None
+    takes[1].audio.write_bytes(b"no sound")  # 0001, of part 0
+    store = tmp_path / "store"
+    run(takes, store)
+    whole = contents(store)
+    (store / "train/hum/skipped.csv").unlink()  # written last
+    (store / "train/hum/part-0001.parquet").unlink()
+    (store / "train/hum/part-0002.parquet").unlink()
+    resumed = run(takes, store)
+    assert (resumed.done, resumed.reused, len(resumed.skipped)) == (3, 1, 1)
+    assert contents(store) == whole
 
 
 def test_extract_refuses_a_foreign_folder_and_twin_stems(tmp_path: Path, takes: list[Take]) -> None:

@@ -1,30 +1,97 @@
-"""Files that are whole or not there: written under another name, flushed, then renamed."""
+"""Files that are whole or not there: written under another name, flushed, then renamed.
+
+A full disk is told here, once: where, how much was to be written and how much there is. Python ignores
+SIGXFSZ, so a limit on file sizes (ulimit -f) comes as an error like any other.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from humfind.types import InputError
 
-def write_aside(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
+ENDING = ".part"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MEND = "make room, then give the same command again: it goes on where it stopped"
+
+
+def write_aside(path: Path, content: bytes | Callable[[BinaryIO], object], writer: str = "") -> None:
     """Fill ``path`` with bytes, or by a function that writes to an open file. A reader never sees a half.
 
-    What a kill leaves is ``NAME.part``, which nothing reads and the next call overwrites.
+    What a kill leaves is ``NAME.part``, which nothing reads and the next call overwrites. writer: sets the
+    names of several processes apart that may write the same file. Raises InputError where the disk is full.
     """
-    aside = path.with_name(path.name + ".part")
-    with open(aside, "wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            content(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    aside = path.with_name(f"{path.name}{'.' if writer else ''}{writer}{ENDING}")
+    with told_when_full(path):
+        try:
+            with open(aside, "wb") as file:
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    content(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            aside.unlink(missing_ok=True)  # a half of no use, on a disk that may be full
+            raise
+        os.replace(aside, path)
 
 
 def write_json(path: Path, values: Any) -> None:
     """``values`` as indented JSON, the same bytes for the same values."""
     write_aside(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file in UTF-8 holds. Raises ValueError where it is not one, OSError where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed writer left at any depth of ``folder``. Only for who holds the folder's lock."""
+    for stray in sorted(folder.rglob(f"*{ENDING}")):
+        if stray.is_file():
+            stray.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_when_full(path: Path) -> Iterator[None]:
+    """An InputError in place of the system's error where ``path`` found no room."""
+    try:
+        yield
+    except OSError as error:
+        message = full_disk(error, path)
+        if message is None:
+            raise
+        raise InputError(message) from error
+
+
+def full_disk(error: BaseException | None, path: Path | None = None) -> str | None:
+    """The line to print where ``error``, or what caused it, is a full disk; None where it is not."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            place = path or (Path(os.fsdecode(error.filename)) if error.filename else None)
+            return f"{place or 'disk'}: {_shortage(error.errno, place or Path.cwd())}; {MEND}"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _shortage(code: int, place: Path) -> str:
+    if code == errno.EFBIG:
+        import resource
+
+        return f"larger than files may be here ({resource.getrlimit(resource.RLIMIT_FSIZE)[0]:,} bytes, ulimit -f)"
+    folder = next((above for above in (place, *place.parents) if above.is_dir()), Path.cwd())
+    room = shutil.disk_usage(folder)
+    what = "quota used up" if code == errno.EDQUOT else "disk full"
+    return f"{what} ({room.free:,} of {room.total:,} bytes free)"

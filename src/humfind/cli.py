@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from humfind.corpora import corpora
+
 if TYPE_CHECKING:
     from humfind.config import F0Config
 
@@ -33,8 +35,11 @@ Store = Annotated[
 Checkpoint = Annotated[
     str, typer.Option("--model", help="model.safetensors [default: runs/<dataset>/model/]", metavar="CKPT")
 ]
-Tracker = Annotated[str, typer.Option(help="torchcrepe | swiftf0 [default: as the store was made, else torchcrepe]")]
-Ranker = Annotated[str, typer.Option(help="nearest | vote [default: config.py's]")]
+Tracker = Annotated[
+    str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
+]
+RANKER_NAMES = ("nearest", "vote")  # of humfind.rankers, which takes a second to import
+Ranker = Annotated[str, typer.Option(help="nearest | vote [default: vote]")]
 
 
 @app.command("demo-data")
@@ -42,7 +47,7 @@ def demo_data(
     out: Annotated[Path, typer.Option(help="folder to make")],
     size: Annotated[str, typer.Option(help="tiny | small | full")] = "small",
 ) -> None:
-    """Make the demo data set from the tune books that music21 carries."""
+    """Make the demo data set from old tune books."""
     from humfind.data import demo
 
     made = demo.make(size, out)
@@ -80,10 +85,11 @@ def f0(
     split: Annotated[list[str] | None, typer.Option(help="only these [default: all that are there]")] = None,
     tracker: Tracker = "",
 ) -> None:
-    """Track the pitch of every recording into an f0 store; goes on where it was stopped."""
+    """Track the pitch of every recording, resumably."""
     from humfind.config import F0Config
     from humfind.data.zalo import SPLITS, load_split
     from humfind.f0.extract import extract
+    from humfind.lock import writing
     from humfind.predict import default_store
     from humfind.types import InputError
 
@@ -92,10 +98,14 @@ def f0(
     splits = split or [name for name in SPLITS if (data / name).is_dir()]
     if not splits:
         raise InputError(f"{data}: no {', '.join(SPLITS)} in it; give a data set in the competition's layout")
-    for name in splits:
-        loaded = load_split(data, name)
-        for kind, items in (("song", loaded.songs), ("hum", loaded.hums)):
-            print(f"{name}/{kind}: {extract(items, config, store, name, kind)}")
+    with writing(store):
+        for name in splits:
+            loaded = load_split(data, name)
+            _tell_skipped(list(loaded.strays))
+            for kind, items in (("song", loaded.songs), ("hum", loaded.hums)):
+                done = extract(items, config, store, name, kind)
+                print(f"{name}/{kind}: {done}")
+                _tell_skipped([(skip.path, skip.reason.removeprefix(f"{skip.path}: ")) for skip in done.skipped])
     print(f"f0 store: {store}")
 
 
@@ -105,16 +115,16 @@ def train(
     out: Annotated[Path | None, typer.Option(help="folder [default: runs/<dataset>/model]")] = None,
     store: Store = None,
     preset: Annotated[str, typer.Option(help="small | zalo2021")] = "small",
-    steps: Annotated[int, typer.Option(help="batches [default: the preset's]")] = 0,
-    seed: Annotated[int, typer.Option(help="of the split, the weights and the batches")] = 0,
+    steps: Annotated[int, typer.Option(min=0, help="batches [default: the preset's]")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the split, the weights and the batches")] = 0,
     device: Annotated[str, typer.Option(help="auto | cpu | gpu")] = "auto",
+    resume: Annotated[bool, typer.Option(help="go on where a training was stopped, or begin anew")] = True,
 ) -> None:
-    """Train an encoder on the train split; goes on where it was stopped."""
+    """Train an encoder on the train split."""
     from dataclasses import replace
 
     from humfind.config import PRESETS
     from humfind.predict import default_model, training_takes
-    from humfind.training.train import train as train_on
     from humfind.types import InputError
 
     if preset not in PRESETS:
@@ -123,9 +133,13 @@ def train(
     settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
     takes, skipped = training_takes(data, store)
     _tell_skipped(skipped)
-    result = train_on(takes, replace(chosen, train=settings), out or default_model(data).parent)
-    best = max((row["validation_mrr"] for row in result.history), default=float("nan"))
-    print(f"validation MRR@10 {best:.3f} at step {result.best_step}; checkpoint: {result.checkpoint}")
+    from humfind.training.train import train as train_on  # seconds to import: after what can be refused at once
+
+    result = train_on(takes, replace(chosen, train=settings), out or default_model(data).parent, resume)
+    best = max(result.history, key=lambda row: row["validation_mrr"])
+    figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
+    counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"
+    print(f"validation MRR@10 {figure} {counts} at step {result.best_step}; checkpoint: {result.checkpoint}")
 
 
 @app.command()
@@ -137,7 +151,7 @@ def index(
     model: Checkpoint = "",
     tracker: Tracker = "",
 ) -> None:
-    """Build the index of a data set's songs, of an f0 store's, or of a folder of audio."""
+    """Build an index of songs, from a data set or a folder."""
     from humfind.predict import index_of
 
     made, skipped = index_of(source, split, store, model, _f0(tracker))
@@ -156,17 +170,18 @@ def search(
     ranker: Ranker = "",
 ) -> None:
     """Find the song of one hum."""
-    from humfind.predict import search_file
+    from humfind.types import InputError
 
-    found, ranking = search_file(hum, index, model, _rank(ranker, top))
+    if not hum.is_file():
+        raise InputError(f"{hum}: no such file; give the recording of a hum")
+    rank = _rank(ranker, top)
+    from humfind.predict import answers_of, search_file, table_of
+
+    found, ranking = search_file(hum, index, model, rank)
     if as_json:
-        from dataclasses import asdict
-
-        _show({"query": ranking.query, "answers": [asdict(answer) for answer in ranking.answers]})
-        return
-    from humfind.predict import table_of
-
-    print(table_of(ranking, found))
+        _show({"query": ranking.query, "answers": answers_of(ranking, found)})
+    else:
+        print(table_of(ranking, found))
 
 
 @app.command()
@@ -180,13 +195,20 @@ def predict(
     ranker: Ranker = "",
     tracker: Tracker = "",
 ) -> None:
-    """Answer every hum of a split: write the submission, print its MRR where answers exist."""
+    """Answer every hum: write the submission, tell its MRR."""
+    from humfind.submission import require_csv
+
+    require_csv(out)
+    rank = _rank(ranker)
     from humfind.predict import predict as answer
 
-    done = answer(data, split, out, store, index, model, _rank(ranker), _f0(tracker))
+    done = answer(data, split, out, store, index, model, rank, _f0(tracker))
     _tell_skipped(done.skipped)
+    if done.unheard:
+        hums = "1 hum" if done.unheard == 1 else f"{done.unheard} hums"
+        print(f"{hums} could not be heard; their rows are the first songs by id", file=sys.stderr)
     if done.report:
-        print(f"{split}: {done.report}")
+        print(f"{'validation songs of train' if split == 'train' else split}: {done.report}")
         print(f"chance: MRR@10 {done.chance:.3f}")
     print(f"{len(done.rankings)} hums, {len(done.index.music_ids)} songs: {out}")
 
@@ -201,17 +223,57 @@ def score(
     from humfind import submission as submissions
     from humfind.data.zalo import read_answers
 
-    songs = submissions.read_card(submission)["songs"] if submissions.card_path(submission).is_file() else None
-    report = submissions.score(submissions.read(submission), read_answers(answers), songs)
+    rows = submissions.read(submission)
+    report = submissions.score(rows, read_answers(answers), submissions.songs_of(submission))
     print(report)
     print(f"chance: MRR@10 {metrics.chance(report.songs):.3f}")
 
 
+@app.command()
+def doctor() -> None:
+    """Tell whether this machine is ready, and what to do where not."""
+    from humfind.doctor import diagnose, look
+
+    diagnosis = diagnose(look())
+    print(diagnosis)
+    if not diagnosis.fit:
+        raise typer.Exit(2)
+
+
+@app.command()
+def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
+    """Look for leaks between train, validation and test."""
+    from humfind.leaks import check as look_for_leaks
+
+    report, skipped = look_for_leaks(data, store, _f0(tracker))
+    _tell_skipped(skipped)
+    print(report)
+    if report.leaks:
+        raise typer.Exit(2)
+
+
+app.add_typer(corpora, name="import")
+
+
 @app.callback(invoke_without_command=True)
-def version(
-    show: Annotated[bool, typer.Option("--version", help="show the version and leave", is_eager=True)] = False,
+def options(
+    version: Annotated[bool, typer.Option("--version", help="show the version and leave", is_eager=True)] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "-v", "--verbose", count=True, show_default=False, help="tell counts; -vv more (or HUMFIND_LOG=info)"
+        ),
+    ] = 0,
 ) -> None:
-    if show:
+    from humfind import logs
+
+    try:
+        logs.set_up(verbose)
+    except logs.UnknownLevelError as error:
+        from humfind.types import InputError
+
+        raise InputError(str(error)) from error
+    if version:
         from humfind import __version__
 
         print(f"humfind {__version__}")
@@ -221,17 +283,42 @@ def version(
 def main() -> None:
     """The ``humfind`` command."""
     try:
-        app()
+        sys.exit(app(prog_name="humfind", standalone_mode=False))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from humfind.types import InputError
-
-        if isinstance(error, InputError):
-            print(f"humfind: {' '.join(str(error).split())}", file=sys.stderr)
+        message = _complaint(error)
+        if message is not None:
+            print(message, file=sys.stderr)
             sys.exit(2)
         traceback.print_exc()
         sys.exit(1)
+
+
+def _complaint(error: Exception) -> str | None:
+    """One line on what the user can mend; None where the error is a bug."""
+    from humfind.aside import full_disk
+    from humfind.types import InputError
+
+    if isinstance(error, InputError):
+        message = str(error)
+    elif any(kind.__name__ == "NoArgsIsHelpError" for kind in type(error).__mro__):
+        return str(error)  # the help itself
+    elif any(kind.__name__ == "ClickException" for kind in type(error).__mro__):  # click's, or typer's own copy
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "humfind"
+        told = getattr(error, "format_message", error.__str__)().strip().rstrip(".")
+        message = f"{told}; see: {command} --help"
+    elif isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("humfind"):
+        package = error.name.partition(".")[0]
+        message = f"{package}: not installed; in the project's folder give: pip install -r requirements.txt"
+    elif (full := full_disk(error)) is not None:
+        message = full
+    elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+        message = f"{error.filename}: {error.strerror.lower()}; check the path and who may use it"
+    else:
+        return None
+    return "humfind: " + " ".join(message.split()).replace("\0", "\\0")
 
 
 def _f0(tracker: str) -> F0Config | None:
@@ -243,7 +330,10 @@ def _f0(tracker: str) -> F0Config | None:
 
 def _rank(ranker: str, top: int = 10) -> Any:
     from humfind.config import RankConfig
+    from humfind.types import InputError
 
+    if ranker not in ("", *RANKER_NAMES):
+        raise InputError(f"ranker {ranker}: unknown; choose one of {', '.join(RANKER_NAMES)}")
     return RankConfig(ranker=ranker or RankConfig.ranker, top=top)
 
 

@@ -19,7 +19,7 @@ import torch
 from safetensors import torch as tensors
 from torch import nn
 
-from humfind.aside import write_aside, write_json
+from humfind.aside import read_json, write_aside, write_json
 from humfind.config import ModelConfig, from_dict, to_dict
 from humfind.contour import channel_count
 from humfind.encoders import build
@@ -94,20 +94,25 @@ class Model:
         if path.suffix != ".safetensors":
             raise InputError(f"{path}: a checkpoint is a .safetensors file (pickles are never read); give that")
         about = _read_about(path.with_suffix(".json"))
-        config = from_dict(ModelConfig, about["config"], f"{path.with_suffix('.json')}: config")
-        network = build(config.encoder, input_channels(config))
+        where = f"{path.with_suffix('.json')}: config"
+        config = from_dict(ModelConfig, about["config"], where)
+        _require_sane(config, where)
         try:
             weights = path.read_bytes()
-            network.load_state_dict(tensors.load(weights))
-        except FileNotFoundError as error:
+            named = tensors.load(weights)
+            _require_same_shapes(config, named)
+            network = build(config.encoder, input_channels(config))
+            network.load_state_dict(named)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise InputError(f"{path}: no such file; train first, or check the path") from error
-        except safetensors.SafetensorError as error:
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
             mend = "copy it again or train again"
-            raise InputError(f"{path}: cut short or not safetensors ({error}); {mend}") from error
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
+            raise InputError(f"{path}: cut short or not safetensors ({_first_line(error)}); {mend}") from error
+        except (RuntimeError, TypeError, OverflowError) as error:
             mend = "take the JSON that was saved with these weights"
-            raise InputError(f"{path}: does not fit its JSON ({reason}); {mend}") from error
+            raise InputError(f"{path}: does not fit its JSON ({_first_line(error)}); {mend}") from error
         if about["checksum"] != _checksum(weights, about["config"]):
             raise InputError(f"{path}: not the weights that its JSON was saved with; copy both files again")
         return cls(config, network, about["training"], about["checksum"])
@@ -124,12 +129,16 @@ def _checksum(weights: bytes, config: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _read_about(path: Path) -> dict[str, Any]:
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = read_json(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing; a checkpoint needs its JSON beside the weights") from error
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: not JSON ({error}); copy it again") from error
     version = about.get("format_version") if isinstance(about, dict) else None
     if version != FORMAT_VERSION:
@@ -137,4 +146,29 @@ def _read_about(path: Path) -> dict[str, Any]:
     missing = [name for name in ("checksum", "config", "training") if name not in about]
     if missing:
         raise InputError(f"{path}: lacks {', '.join(missing)}; copy it again")
+    kinds = {"checksum": str, "config": dict, "training": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(about[name], kind)]
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} is {about[wrong[0]]!r:.40}; copy it again")
     return about
+
+
+def _require_same_shapes(config: ModelConfig, weights: Mapping[str, torch.Tensor]) -> None:
+    """The network of ``config`` has these tensors, before any memory is spent on it. Raises RuntimeError."""
+    if not 1 <= sum(config.encoder.blocks) <= len(weights):
+        raise RuntimeError(f"{sum(config.encoder.blocks)} blocks of {len(weights)} tensors")
+    with torch.device("meta"):
+        wanted = build(config.encoder, input_channels(config)).state_dict()
+    for name in sorted(set(wanted) | set(weights)):
+        there, asked = (list(state[name].shape) if name in state else "missing" for state in (weights, wanted))
+        if there != asked:
+            raise RuntimeError(f"{name}: {there}, by its JSON {asked}")
+
+
+def _require_sane(config: ModelConfig, where: str) -> None:
+    """Windows that can be cut at all. Raises InputError."""
+    line = config.contour
+    tempos = 1 <= len(line.query_tempos) <= 100 and all(0.1 <= tempo <= 10 for tempo in line.query_tempos)
+    hops = all(line.frame_s <= hop_s <= 600 for hop_s in (line.song_hop_s, line.query_hop_s))
+    if not (0.001 <= line.frame_s <= 1 and line.frame_s <= line.window_s <= 600 and tempos and hops):
+        raise InputError(f"{where}.contour: {line} cuts no windows; copy the file again")

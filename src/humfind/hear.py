@@ -6,6 +6,7 @@ what it lacks is tracked and kept nowhere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,8 +16,10 @@ from humfind.config import F0Config, to_dict
 from humfind.data.zalo import Item, stem
 from humfind.f0.extract import extract, file_sha256
 from humfind.f0.store import Store, StoredF0, parts, read_manifest
+from humfind.logs import conserved
 from humfind.types import F0, InputError
 
+log = logging.getLogger(__name__)
 Skipped = list[tuple[str, str]]  # (path, reason)
 TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")
 
@@ -93,29 +96,46 @@ def hear(
     elif lacking:
         tracked, reasons = track(lacking, config)
         lines |= tracked
-    skipped = [(item.path, reasons.get(item.path, "neither audio nor f0")) for item in items if item.stem not in lines]
+    lines, unsung = sung(lines)
+    skipped = [
+        (item.path, unsung.get(item.stem) or _without_place(reasons.get(item.path, "neither audio nor f0"), item))
+        for item in items
+        if item.stem not in lines
+    ]
     tracker = shelf.tracker(split, kind) if shelf else {}
     if not rows and not tracker:
         tracker = tracker_of(config)
-    return Heard(tuple((item, lines[item.stem]) for item in items if item.stem in lines), skipped, tracker)
+    heard = tuple((item, lines[item.stem]) for item in items if item.stem in lines)
+    conserved(log, f"f0 {split}/{kind}", len(items), "recordings", with_f0=len(heard), skipped=len(skipped))
+    return Heard(heard, skipped, tracker)
 
 
 def track(items: Sequence[Item], f0: F0Config) -> tuple[dict[str, F0], dict[str, str]]:
     """Kept nowhere: stem -> f0, and path -> reason of what cannot be read."""
     from tqdm import tqdm
 
-    from humfind.f0 import make_tracker
-    from humfind.f0.audio import load
+    from humfind.f0 import make_tracker, track_file
 
     tracker = make_tracker(f0)
     lines: dict[str, F0] = {}
     reasons: dict[str, str] = {}
     for item in tqdm(items, desc="f0", unit="recording", disable=len(items) < 2):
         try:
-            lines[item.stem] = tracker(load(item.audio or Path(item.path)))
+            lines[item.stem] = track_file(tracker, item.audio or Path(item.path))
         except InputError as error:
             reasons[item.path] = str(error)
     return lines, reasons
+
+
+def _without_place(reason: str, item: Item) -> str:
+    """A reason stands beside its recording's path and need not say it again."""
+    return reason.removeprefix(f"{item.audio}: ").removeprefix(f"{item.path}: ")
+
+
+def sung(lines: dict[str, F0]) -> tuple[dict[str, F0], dict[str, str]]:
+    """stem -> f0 of those with a pitch anywhere, and stem -> reason of the others: silence has no melody."""
+    kept = {key: line for key, line in lines.items() if line.voiced.any()}
+    return kept, {key: "silent: no frame has a pitch" for key in lines if key not in kept}
 
 
 def tracker_of(f0: F0Config) -> dict[str, Any]:
@@ -126,7 +146,7 @@ def tracker_of(f0: F0Config) -> dict[str, Any]:
 def _require_made_so(shelf: Shelf, split: str, kind: str, f0: F0Config) -> None:
     """A store that says how it was made is not taken for another one."""
     made = shelf.tracker(split, kind)
-    names = ("tracker", "model", "decoder", "hop_s") if f0.tracker == "torchcrepe" else ("tracker",)
+    names = ("tracker", "model", "decoder", "hop_s") if f0.tracker in ("torchcrepe", "crepe") else ("tracker",)
     for name in names:
         if name in made and made[name] != getattr(f0, name):
             place, asked = shelf.folder / split / kind, getattr(f0, name)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humfind import metrics, paths, search, submission
 from humfind.config import F0Config, RankConfig, to_dict
 from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, split_by_song, stem
-from humfind.hear import Heard, Shelf, Skipped, config_of, track, tracker_of
+from humfind.hear import Heard, Shelf, Skipped, config_of, sung, track, tracker_of
 from humfind.hear import hear as hear
 from humfind.index import Index, Song, read_about
+from humfind.logs import conserved
 from humfind.rankers import make_ranker
 from humfind.types import F0, Answer, InputError, Query, Ranking
 
@@ -21,15 +23,21 @@ if TYPE_CHECKING:
     from humfind.embed import Model
     from humfind.training.dataset import Take
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """rankings: one a hum. report: None where no answers are known. skipped: recordings without f0."""
+    """rankings: one a hum. report: None where no answers are known.
+
+    skipped: recordings without f0, and files that are none. unheard: how many hums are among them.
+    """
 
     rankings: tuple[Ranking, ...]
     index: Index
     report: metrics.Report | None
     skipped: Skipped
+    unheard: int = 0
 
     @property
     def chance(self) -> float:
@@ -88,21 +96,34 @@ def predict(
         found = search.build_index(recordings(songs.f0, read_titles(data)), encoder, model_path, songs.tracker)
     else:
         found = Index.load(index, encoder.checksum)
+    known = {*found.music_ids, *(item.music_id for item in parts.songs)}
+    strange = sorted(hum for hum, music_id in (parts.answers or {}).items() if music_id not in known)
+    if strange:
+        where, said = f"{data}: {split}, answers", (parts.answers or {})[strange[0]]
+        raise InputError(f"{where}: {strange[0]} is {said}, which is no song; add the song or remove the row")
+    beyond = sorted({music_id for music_id in (parts.answers or {}).values() if music_id not in found.music_ids})
+    if beyond:
+        share = f"{len(beyond)} of {len(set((parts.answers or {}).values()))} right songs"
+        log.warning("%s: %s are not in it, so their hums cannot be found: %s ...", index or data, share, beyond[0])
     queries = [search.make_query(item.name, line, encoder) for item, line in hums.f0]
     rankings = answer_all([item.name for item in parts.hums], queries, found, rank)
     report = search.evaluate(rankings, parts.answers, len(found.music_ids)) if parts.answers else None
     skipped = songs.skipped + hums.skipped
+    told = skipped + list(parts.strays)
     card = card_of(split, encoder, rank, found, queries, report) | {"without_f0": [path for path, _ in skipped]}
     submission.check(submission.rows_of(rankings), [item.name for item in parts.hums], found.music_ids)
     submission.write(rankings, out, card)
-    return Prediction(tuple(rankings), found, report, skipped)
+    return Prediction(tuple(rankings), found, report, told, len(parts.hums) - len(hums.f0))
 
 
 def answer_all(names: Iterable[str], queries: Sequence[Query], index: Index, rank: RankConfig) -> list[Ranking]:
     """A ranking for each name, sorted: its query's, or without a query the first songs by id, scores 0."""
     rankings = {r.query: r for r in search.rank_all(queries, index, make_ranker(rank), rank.top)}
     unread = tuple(Answer(music_id, 0.0) for music_id in index.music_ids[: rank.top])
-    return [rankings.get(name, Ranking(name, unread)) for name in sorted(names)]
+    answered = [rankings.get(name, Ranking(name, unread)) for name in sorted(names)]
+    filled = sum(ranking.query not in rankings for ranking in answered)
+    conserved(log, "predict", len(answered), "hums", ranked=len(queries), filled=filled)
+    return answered
 
 
 def card_of(
@@ -154,7 +175,9 @@ def index_of(
         heard = hear([Item(r.path, r.music_id or stem(r.path), None) for r in rows], split, "song", shelf, f0)
     elif (source / split).is_dir() or store is not None:
         shelf = Shelf(store or default_store(source, f0))
-        heard = hear(load_split(source, split, shelf).songs, split, "song", shelf, f0)
+        parts = load_split(source, split, shelf)
+        heard = hear(parts.songs, split, "song", shelf, f0)
+        heard = replace(heard, skipped=heard.skipped + list(parts.strays))
     else:
         heard = _folder(source, f0 or F0Config())
     return search.build_index(
@@ -173,8 +196,21 @@ def search_file(hum: Path, index: Path, model: str = "", rank: RankConfig | None
     found = Index.load(index, encoder.checksum)
     recording = load(hum)
     line = make_tracker(config_of(found.info.tracker))(recording)
+    if not line.voiced.any():
+        raise InputError(f"{hum}: silent: no frame has a pitch; hum louder, or nearer to the microphone")
     query = search.make_query(hum.name, line, encoder)
     return found, search.search(query, found, make_ranker(rank), rank.top)
+
+
+def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:
+    """A ranking as plain JSON values, with titles; seconds and semitones to two decimals."""
+    answers = []
+    for answer in ranking.answers:
+        row: dict[str, Any] = asdict(answer)
+        if answer.match:
+            row["match"] = {name: round(value, 2) for name, value in asdict(answer.match).items()}
+        answers.append({"music_id": answer.music_id, "title": index.title(answer.music_id)} | row)
+    return answers
 
 
 def table_of(ranking: Ranking, index: Index) -> str:
@@ -199,7 +235,7 @@ def training_takes(data: Path, store: Path | None = None) -> tuple[list[Take], S
     shelf = Shelf(store or default_store(data))
     parts = load_split(data, "train", shelf)
     takes: list[Take] = []
-    skipped: Skipped = []
+    skipped: Skipped = list(parts.strays)
     for kind, items in (("song", parts.songs), ("hum", parts.hums)):
         heard = hear(items, "train", kind, shelf)
         takes += [Take(item.name, item.music_id or item.stem, kind, line) for item, line in heard.f0]
@@ -223,6 +259,8 @@ def _folder(folder: Path, f0: F0Config) -> Heard:
     # the id is also the path, so that files of one name in different folders stay apart
     items = [FolderItem(name, name, file) for name, file in zip(names, files, strict=True)]
     lines, reasons = track(items, f0)
+    lines, unsung = sung(lines)
+    reasons |= unsung
     heard = tuple((item, lines[item.stem]) for item in items if item.stem in lines)
     return Heard(heard, list(reasons.items()), tracker_of(f0))
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from humfind import paths
 from humfind.aside import write_aside, write_json
+from humfind.lock import writing
 from humfind.types import InputError
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank")
@@ -75,25 +76,28 @@ def run(
     written to ``summary.json``. Raises InputError for what the user can mend, NotebookError for a bug.
     """
     home = paths.home()
+    sources = [home / "notebooks" / f"{stem}.ipynb" for stem in choose_notebooks(notebooks)]
+    choose_parameters(sources, parameters or {})  # refused before anything is made
     if data is None:
         from humfind.data.demo import ensure
 
         data = ensure("small")
     if not data.is_dir():
-        raise InputError(f"{data}: no such data set; make one with: humfind demo-data --out {data}")
+        raise InputError(f"{data}: no such data set; give a folder in the competition's layout, or none for the demo")
     name = name or data.resolve().name
     folder = home / "runs" / name
-    stems = choose_notebooks(notebooks)
-    sources = [home / "notebooks" / f"{stem}.ipynb" for stem in stems]
     given = {"data": str(data.resolve()), "run_dir": str(folder), **(parameters or {})}
     chosen = choose_parameters(sources, given)
+    about = {"run": name, "data": data.name, "parameters": dict(parameters or {})}
+    with writing(folder):
+        return _run(folder, sources, chosen, about)
+
+
+def _run(
+    folder: Path, sources: Sequence[Path], chosen: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> dict[str, Any]:
     (folder / "html").mkdir(parents=True, exist_ok=True)
-    summary: dict[str, Any] = {
-        "run": name,
-        "data": data.name,
-        "parameters": dict(parameters or {}),
-        "notebooks": {},
-    }
+    summary: dict[str, Any] = {**about, "notebooks": {}}
     started = time.perf_counter()
     for source, own in zip(sources, chosen, strict=True):
         print(f"{source.stem}", flush=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -18,9 +20,11 @@ import numpy as np
 from humfind import contour, metrics
 from humfind.config import ModelConfig, RankConfig, to_dict
 from humfind.index import Entry, Index, IndexInfo, Song
+from humfind.logs import conserved
 from humfind.rankers import Ranker
 from humfind.types import F0, Contour, Embeddings, Floats, Hits, InputError, Ints, Query, Ranking, Windows
 
+log = logging.getLogger(__name__)
 EMBED_WINDOWS = 4096  # song windows embedded together
 RANK_QUERIES = 256  # queries whose hits are held together
 
@@ -57,7 +61,11 @@ def build_index(
     _require_f0(model.config)
     config = json.loads(json.dumps(to_dict(model.config)))  # as it will be read back
     info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}))
-    return Index.build(_entries(recordings, model), info)
+    seen: Counter[str] = Counter()
+    made = Index.build(_entries(recordings, model, seen), info)
+    conserved(log, "index", seen["recordings"], "recordings", rows=len(made.songs))
+    conserved(log, "index", seen["windows"], "windows", vectors=len(made.engine))
+    return made
 
 
 def find_hits(queries: Sequence[Query], index: Index, per_window: int, songs: int = RankConfig.top) -> list[Hits]:
@@ -100,6 +108,7 @@ def rank_all(queries: Sequence[Query], index: Index, ranker: Ranker, k: int = Ra
         block = queries[start : start + RANK_QUERIES]
         for query, hits in zip(block, find_hits(block, index, ranker.hits_per_window, k), strict=True):
             rankings.append(_within_songs(ranker.rank(query, hits, k), index))
+    conserved(log, "rank", len(queries), "hums", rankings=len(rankings))
     return rankings
 
 
@@ -126,12 +135,15 @@ def _require_f0(config: ModelConfig) -> None:
         raise InputError(f"model: reads {config.train.features}, not f0; train one with features f0 for this")
 
 
-def _entries(recordings: Iterable[tuple[Song, F0]], model: Encoder) -> Iterator[Entry]:
+def _entries(recordings: Iterable[tuple[Song, F0]], model: Encoder, seen: Counter[str]) -> Iterator[Entry]:
+    """seen: counts what goes in."""
     block: list[tuple[Song, Contour, Windows]] = []
     for song, f0 in recordings:
         line = contour.from_f0(f0, model.config.contour)
         full = replace(song, length_s=song.length_s or f0.length_s, checksum=song.checksum or f0_checksum(f0))
-        block.append((full, line, contour.song_windows(line, model.config.contour)))
+        windows = contour.song_windows(line, model.config.contour)
+        seen.update(recordings=1, windows=len(windows))
+        block.append((full, line, windows))
         if sum(len(windows) for _, _, windows in block) >= EMBED_WINDOWS:
             yield from _embedded(block, model)
             block = []

@@ -13,15 +13,14 @@ import csv
 import hashlib
 import importlib.metadata
 import io
-import json
 import platform
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from humfind import __version__, metrics
-from humfind.aside import write_aside, write_json
-from humfind.data.zalo import stem
+from humfind.aside import read_json, write_aside, write_json
+from humfind.data.zalo import composed, stem
 from humfind.types import InputError, Ranking
 
 TOP = 10  # ids a row
@@ -40,8 +39,7 @@ def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> R
 
     Raises InputError where two queries have one name or ``path`` is not a .csv.
     """
-    if path.suffix != ".csv":
-        raise InputError(f"{path}: a submission is a .csv file; its card takes the same name with .json")
+    require_csv(path)
     rows = rows_of(rankings)
     if len(rows) != len(rankings):
         raise InputError(f"{path}: {len(rankings)} hums but {len(rows)} names; rename the hums of one name")
@@ -55,6 +53,12 @@ def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> R
     return rows
 
 
+def require_csv(path: Path) -> None:
+    """Raises InputError for a submission under another suffix, whose card would have no name."""
+    if path.suffix != ".csv":
+        raise InputError(f"{path}: a submission is a .csv file; its card takes the same name with .json")
+
+
 def card_path(path: Path) -> Path:
     """``submission.csv`` -> ``submission.json``."""
     return path.with_suffix(".json")
@@ -64,33 +68,46 @@ def read_card(path: Path) -> dict[str, Any]:
     """The card beside a submission. Raises InputError where it is missing or not JSON."""
     file = card_path(path)
     try:
-        card = json.loads(file.read_text("utf-8"))
+        card = read_json(file)
     except FileNotFoundError as error:
         raise InputError(f"{file}: missing; a card lies beside each submission") from error
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{file}: not JSON ({error}); write the submission again") from error
     if not isinstance(card, dict):
         raise InputError(f"{file}: not a card; write the submission again")
     return card
 
 
+def songs_of(path: Path) -> int | None:
+    """How many songs were searched, by the card beside a submission; None where there is no card."""
+    if not card_path(path).is_file():
+        return None
+    songs = read_card(path).get("songs")
+    if not isinstance(songs, int) or songs < 1:
+        raise InputError(f"{card_path(path)}: songs is {songs!r:.40}; write the submission again, or remove the card")
+    return songs
+
+
 def read(path: Path) -> Rows:
     """query name -> ranked ids. Raises InputError naming the line that is wrong."""
     rows: Rows = {}
+    stems: set[str] = set()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, (name, *ids) in enumerate((row for row in csv.reader(file) if row), start=1):
+            for number, (name, *cells) in enumerate((row for row in csv.reader(file) if row), start=1):
+                ids = [composed(cell) for cell in cells]
                 where = f"{path} row {number}, {name}"
-                if name in rows:
+                if stem(name) in stems:
                     raise InputError(f"{where}: a second row of this hum; keep one")
                 if not 1 <= len(ids) <= TOP or not all(ids):
                     raise InputError(f"{where}: {len(ids)} ids; give 1 to {TOP}, none empty")
                 if len(set(ids)) != len(ids):
                     raise InputError(f"{where}: an id stands twice; ids are distinct")
+                stems.add(stem(name))
                 rows[name] = tuple(ids)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; write one with: humfind predict DATA --out {path}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error}); write it again") from error
     if not rows:
         raise InputError(f"{path}: empty; write it again")

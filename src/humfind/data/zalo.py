@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import math
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,8 @@ META_HEADER = ("music_id", "song_path", "hum_path")
 ANSWERS_HEADER = ("hum", "music_id")
 TEST_FOLDERS = {"song": "full_song", "hum": "hum"}
 AUDIO_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
+# what browsers and phones record: recordings too, though each has to be converted before it can be read
+OTHER_SUFFIXES = frozenset({".m4a", ".webm", ".mp4", ".aac", ".wma", ".amr", ".3gp"})
 
 
 class StoredRow(Protocol):
@@ -70,6 +73,7 @@ class Split:
     """The recordings of a split, sorted by path. answers: hum name -> music_id, None where unknown.
 
     pairs: (song path, hum path), the rows of train_meta.csv; none in a test split.
+    strays: (path, reason) of the files in the split's folders that are none of its recordings.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Split:
     hums: tuple[Item, ...]
     answers: dict[str, str] | None
     pairs: tuple[tuple[str, str], ...] = ()
+    strays: tuple[tuple[str, str], ...] = ()
 
     def of_songs(self, music_ids: Collection[str]) -> Split:
         """The part of the split that belongs to ``music_ids``; only of a split with answers."""
@@ -85,14 +90,20 @@ class Split:
         hums = tuple(item for item in self.hums if item.music_id in chosen)
         answers = {hum: song for hum, song in (self.answers or {}).items() if song in chosen}
         kept = {item.path for item in songs}
-        return Split(self.name, songs, hums, answers, tuple(pair for pair in self.pairs if pair[0] in kept))
+        pairs = tuple(pair for pair in self.pairs if pair[0] in kept)
+        return Split(self.name, songs, hums, answers, pairs, self.strays)
 
 
 def stem(path: str) -> str:
-    """``train/hum/0001.mp3`` -> ``0001``."""
-    name = PurePosixPath(path.replace("\\", "/")).name
+    """``train/hum/0001.mp3`` -> ``0001``; letters composed, however the file system writes their accents."""
+    name = composed(PurePosixPath(path.replace("\\", "/")).name)
     suffix = PurePosixPath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES | {".m4a", ".webm"} else name
+    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES else name
+
+
+def composed(text: str) -> str:
+    """One spelling of each accented letter (Unicode's NFC): what joins by name compares these."""
+    return unicodedata.normalize("NFC", text)
 
 
 def load_split(data: Path, split: str, store: Rows | None = None) -> Split:
@@ -137,23 +148,31 @@ def read_table(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if any(row)]
-    except (UnicodeDecodeError, csv.Error) as error:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader if any(row)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give a CSV with the header {','.join(header)}") from error
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one") from error
-    found = tuple(cell.strip() for cell in lines[0][1]) if lines else ()
+    found = lines[0][1] if lines else ()
     if found != header:
-        raise InputError(f"{path}: header is '{','.join(found)}'; expected '{','.join(header)}'")
+        mend = f"expected '{','.join(header)}', with commas between"
+        raise InputError(f"{path}: header is '{','.join(found)}'; {mend}")
     for number, row in lines[1:]:
-        if len(row) != len(header) or not all(cell.strip() for cell in row):
-            raise InputError(f"{path} line {number}: expected {','.join(header)}, found {','.join(row)}")
-    return [tuple(cell.strip() for cell in row) for _, row in lines[1:]]
+        if len(row) != len(header) or not all(row) or "\0" in "".join(row):
+            raise InputError(f"{path} line {number}: expected {','.join(header)}, found {','.join(row)}; mend the line")
+    first: dict[tuple[str, ...], int] = {}
+    for number, row in lines[1:]:
+        if first.setdefault(row, number) != number:
+            raise InputError(f"{path} line {number}: the same as line {first[row]}; remove one of the two")
+    return [row for _, row in lines[1:]]
 
 
 def read_answers(path: Path) -> dict[str, str]:
     """hum stem -> music_id, from a CSV with the header hum,music_id; hums with or without suffix, folder."""
     answers: dict[str, str] = {}
     for hum, music_id in read_table(path, ANSWERS_HEADER):
-        if answers.setdefault(stem(hum), music_id) != music_id:
+        if answers.setdefault(stem(hum), composed(music_id)) != composed(music_id):
             raise InputError(f"{path}: {hum} has two answers; keep one")
     return answers
 
@@ -163,8 +182,12 @@ def read_titles(data: Path) -> dict[str, str]:
     path = data / "songs.csv"
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return {row["music_id"]: row["title"] for row in csv.DictReader(file) if {"music_id", "title"} <= set(row)}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("music_id") and row.get("title")]
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one, or remove it") from error
+    return {composed(row["music_id"]): row["title"] for row in rows}
 
 
 def _load_train(data: Path, rows: dict[str, list[StoredRow]]) -> Split:
@@ -176,60 +199,98 @@ def _load_train(data: Path, rows: dict[str, list[StoredRow]]) -> Split:
         for column, kind in enumerate(KINDS, start=1):
             seen: dict[str, str] = {}
             for pair in pairs:
-                if seen.setdefault(pair[column], pair[0]) != pair[0]:
+                if seen.setdefault(pair[column], composed(pair[0])) != composed(pair[0]):
                     raise InputError(f"{meta}: {pair[column]} belongs to two songs; keep one")
             kinds[kind] = [Item(path, song, _inside(data, path, meta)) for path, song in seen.items()]
     else:
         for kind in KINDS:
-            kinds[kind] = [Item(row.path, row.music_id, None) for row in rows[kind] if row.music_id]
+            kinds[kind] = [Item(row.path, composed(row.music_id), None) for row in rows[kind] if row.music_id]
         if not any(kinds.values()):
             raise InputError(f"{meta}: missing; it has the header {','.join(META_HEADER)}")
     songs, hums = (_unique(kinds[kind], f"{data}: train, {kind}s") for kind in KINDS)
     answers = {item.name: item.music_id for item in hums if item.music_id}
-    return Split("train", songs, hums, answers, tuple((song, hum) for _, song, hum in pairs))
+    strays = _unlisted(data, {stem(path) for _, *paths in pairs for path in paths}) if pairs else ()
+    return Split("train", songs, hums, answers, tuple((song, hum) for _, song, hum in pairs), strays)
 
 
 def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]]) -> Split:
     kinds: dict[str, tuple[Item, ...]] = {}
+    strays: list[tuple[str, str]] = []
     for kind in KINDS:
         where = f"{data}: {split}, {kind}s"
         folder = data / split / TEST_FOLDERS[kind]
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        files = _files(folder)
         audio = [
             Item(f"{split}/{folder.name}/{file.name}", None, _inside(data, str(file.relative_to(data)), folder))
             for file in files
-            if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")
+            if _is_recording(file)
         ]
+        odd = "no recording by its suffix; rename or remove it"
+        strays += [(file.relative_to(data).as_posix(), odd) for file in files if not _is_recording(file)]
         known = {item.stem for item in _unique(audio, where)}
         stored = [Item(row.path, row.music_id, None) for row in rows[kind]]
         items = audio + [item for item in _unique(stored, f"f0 store: {split}, {kind}s") if item.stem not in known]
         if kind == "song":
-            items = [Item(item.path, item.music_id or item.stem, item.audio) for item in items]
+            items = [Item(item.path, composed(item.music_id or item.stem), item.audio) for item in items]
         kinds[kind] = _unique(items, where)
     file = data / split / "answers.csv"
     if not file.is_file():
-        return Split(split, kinds["song"], kinds["hum"], None)
+        return Split(split, kinds["song"], kinds["hum"], None, (), tuple(strays))
     right = read_answers(file)
     answers = {item.name: right[item.stem] for item in kinds["hum"] if item.stem in right}
     unknown = sorted(set(right) - {item.stem for item in kinds["hum"]})
     if unknown:
         raise InputError(f"{file}: no hum {unknown[0]} in {split} ({len(unknown)} such); remove or add it")
-    return Split(split, kinds["song"], kinds["hum"], answers)
+    return Split(split, kinds["song"], kinds["hum"], answers, (), tuple(strays))
+
+
+def _files(folder: Path) -> list[Path]:
+    """What lies in a folder, hidden files and folders left out."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in found if not file.name.startswith(".") and not file.is_dir()]
+
+
+def _is_recording(file: Path) -> bool:
+    return file.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES
+
+
+def _unlisted(data: Path, listed: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """The recordings of the train split's folders that no row of the meta file names."""
+    files = [file for kind in KINDS for file in _files(data / "train" / kind) if _is_recording(file)]
+    reason = "no row of train_meta.csv names it; add one or remove the file"
+    return tuple((f.relative_to(data).as_posix(), reason) for f in files if stem(f.name) not in listed)
 
 
 def _inside(data: Path, path: str, where: Path) -> Path | None:
     """The file of a path relative to ``data``, None when it is not there."""
     relative = PurePosixPath(path.replace("\\", "/"))
     file = data / relative
-    if relative.is_absolute() or ".." in relative.parts or not file.resolve().is_relative_to(data.resolve()):
-        raise InputError(f"{where}: {path} lies outside {data}; paths are relative to it")
-    return file if file.is_file() else None
+    try:
+        inside = not relative.is_absolute() and ".." not in relative.parts
+        if not inside or not file.resolve().is_relative_to(data.resolve()):
+            raise InputError(f"{where}: {path} lies outside {data}; paths are relative to it")
+        if not file.is_file() and not path.isascii():
+            file = _spelt_otherwise(data, relative)
+        return file if file.is_file() else None
+    except (OSError, RuntimeError) as error:  # a name too long, or links in a circle
+        raise InputError(f"{where}: {path} cannot be looked up ({error}); rename it") from error
+
+
+def _spelt_otherwise(data: Path, relative: PurePosixPath) -> Path:
+    """The file whose name has the same letters, composed or decomposed; the path as given where there is none."""
+    found = data
+    for part in relative.parts:
+        names = [child.name for child in found.iterdir()] if found.is_dir() else []
+        found = found / next((name for name in names if composed(name) == composed(part)), part)
+    return found
 
 
 def _unique(items: Iterable[Item], where: str) -> tuple[Item, ...]:
-    """Sorted by path. Raises InputError where two recordings have one stem."""
+    """Sorted by path. Raises InputError where two recordings have one stem, and for a name that is no text."""
     seen: dict[str, Item] = {}
     for item in sorted(items, key=lambda item: item.path):
+        if any("\ud800" <= letter <= "\udfff" for letter in item.path):  # how Python holds bytes that are no text
+            raise InputError(f"{where}: the name {item.path!a} is not UTF-8; rename it")
         other = seen.setdefault(item.stem, item)
         if other is not item:
             raise InputError(f"{where}: {other.path} and {item.path} have one stem; rename one")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol
 
 from humfind.config import F0Config
-from humfind.types import F0, InputError, Recording
+from humfind.f0.audio import stream
+from humfind.types import F0, Floats, InputError, Recording
 
 
 class Tracker(Protocol):
-    """recording -> F0 at ``hop_s``, deterministic. A frame is voiced from confidence ``threshold`` on."""
+    """recording -> F0 at ``hop_s``, deterministic. A frame is voiced from confidence ``threshold`` on.
+
+    ``track`` takes the samples of one recording at ``rate_hz``, in blocks of any lengths, and needs no more memory
+    than a few seconds of audio; calling the tracker gives the same bytes.
+    """
 
     name: str
     version: str
@@ -18,13 +25,17 @@ class Tracker(Protocol):
     decoder: str
     threshold: float
     hop_s: float
+    rate_hz: int
 
     def __call__(self, recording: Recording) -> F0: ...
+    def track(self, blocks: Iterable[Floats]) -> F0: ...
 
 
 TRACKERS = {
     "torchcrepe": "humfind.f0.torchcrepe:TorchCrepe",
+    "crepe": "humfind.f0.crepe:Crepe",
     "swiftf0": "humfind.f0.swiftf0:SwiftF0",
+    "pyin": "humfind.f0.pyin:Pyin",
 }
 
 
@@ -42,3 +53,11 @@ def make_tracker(config: F0Config) -> Tracker:
         hint = f"pip install {error.name}"
         raise InputError(f"f0 tracker {config.tracker}: {error.name} is not installed; {hint}") from error
     return tracker
+
+
+def track_file(tracker: Tracker, path: str | Path) -> F0:
+    """``tracker(load(path))`` to the bit, in the memory of a few blocks however long it is.
+
+    Raises InputError as ``audio.load`` does.
+    """
+    return tracker.track(stream(path, tracker.rate_hz))

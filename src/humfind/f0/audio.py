@@ -2,43 +2,157 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from humfind.types import Floats, InputError, Recording
 
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
+QUALITY = "HQ"  # of soxr
 MEND = "delete it, convert it to wav, or get it again"
-BLOCK_FRAMES = 1 << 20  # read at once, so that many channels never stand in memory together
+BLOCK_SAMPLES = 1 << 20  # read at once, so that many channels never stand in memory together
+RATES_HZ = (2_000, 768_000)  # outside, the header is wrong
+LONGEST_S = 3 * 3600.0
+TOO_LONG = "at most 3 hours can be read; cut it into songs"
+LOUDEST = 2.0**31  # the largest sample of a float file that holds whole numbers
+CANCELLED = 0.01  # of the channels' power; less is left in the mix where they are each other's opposite
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a first reading tells of a sound file. channel: the one to use; None: the mean of all."""
+
+    rate_hz: int
+    frames: int
+    channel: int | None
+    peak: float
 
 
 def load(path: str | Path) -> Recording:
     """A sound file as one channel (the mean of its channels), at its own rate.
 
-    Every format that libsndfile reads: wav, flac, mp3, ogg, opus ... Raises InputError when the file is
-    missing, is not audio, holds no samples or holds NaN.
+    Every format that libsndfile reads: wav, flac, mp3, ogg, opus ... Where the channels cancel in the mean,
+    the loudest of them. A file that is cut short is used as far as it goes, with a warning; samples far
+    outside [-1, 1] are scaled into it. Raises InputError when the file is missing, is not audio, holds no
+    samples, NaN or more than three hours.
     """
+    path = Path(path)
+    survey = _survey(path)
+    samples, filled = np.empty(survey.frames, np.float32), 0
+    for block in _mono(path, survey):
+        samples[filled : filled + len(block)] = block
+        filled += len(block)
+    return Recording(samples[:filled], survey.rate_hz)
+
+
+def stream(path: str | Path, rate_hz: int) -> Iterator[Floats]:
+    """``resample(load(path), rate_hz)`` to the bit, block after block, for what should not lie in memory.
+
+    The file is read twice, first to find out what ``load`` says of it. Raises InputError as ``load`` does.
+    """
+    path = Path(path)
+    survey = _survey(path)
+    if survey.rate_hz == rate_hz:
+        yield from _mono(path, survey)
+        return
+    import soxr
+
+    resampler = soxr.ResampleStream(survey.rate_hz, rate_hz, 1, dtype="float32", quality=QUALITY)
+    for block in _mono(path, survey):
+        yield resampler.resample_chunk(block)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _survey(path: Path) -> Survey:
+    """Raises InputError as ``load`` says."""
     import soundfile
 
-    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path or the meta file that names it")
-    parts: list[Floats] = []
+    frames = bad = 0
+    mixed, mixed_peak = 0.0, 0.0
     try:
         with soundfile.SoundFile(path) as sound:
-            rate_hz = int(sound.samplerate)
-            while len(block := sound.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                parts.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        reason = f"cannot be read as audio ({path.stat().st_size:,} bytes; {_first_line(error)})"
-        raise InputError(f"{path}: {reason}; {MEND}") from error
-    samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    if not len(samples):
+            rate_hz, promised, told = int(sound.samplerate), int(sound.frames), str(sound.extra_info)
+            if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+                raise InputError(f"{path}: its header says {rate_hz:,} Hz, outside {RATES_HZ}; {MEND}")
+            if promised > LONGEST_S * rate_hz:
+                raise InputError(f"{path}: {promised / rate_hz / 3600:.1f} hours long; {TOO_LONG}")
+            square, peaks = np.zeros(sound.channels), np.zeros(sound.channels)
+            for block in _read(sound):
+                frames += len(block)
+                if frames > LONGEST_S * rate_hz:
+                    raise InputError(f"{path}: longer than its header says; {TOO_LONG}")
+                mono = _mean(block)
+                bad += int(np.count_nonzero(~np.isfinite(mono)))
+                mixed += float(np.einsum("n,n->", mono, mono, dtype=np.float64))
+                mixed_peak = max(mixed_peak, float(np.abs(mono).max()))
+                if sound.channels > 1:
+                    square += np.einsum("nc,nc->c", block, block, dtype=np.float64)
+                    peaks = np.maximum(peaks, np.abs(block).max(axis=0))
+    except (soundfile.LibsndfileError, RuntimeError, OSError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+    if not frames:
         raise InputError(f"{path}: no audio frames ({path.stat().st_size:,} bytes); delete it or re-download")
-    bad = int(np.count_nonzero(~np.isfinite(samples)))
     if bad:
-        raise InputError(f"{path}: {bad:,} of {len(samples):,} samples are NaN or infinite; {MEND}")
-    return Recording(np.ascontiguousarray(samples), rate_hz)
+        raise InputError(f"{path}: {bad:,} of {frames:,} samples are NaN or infinite; {MEND}")
+    channel = int(square.argmax()) if len(square) > 1 and mixed < CANCELLED * square.mean() else None
+    peak = mixed_peak if channel is None else float(peaks[channel])
+    if peak > LOUDEST:
+        raise InputError(f"{path}: samples of up to {peak:.0e}, which no sound has; {MEND}")
+    if frames < 0.98 * promised or _cut(told):
+        log.warning("%s: cut short; the %.1f s that are there are used", path, frames / rate_hz)
+    return Survey(rate_hz, frames, channel, peak)
+
+
+def _mono(path: Path, survey: Survey) -> Iterator[Floats]:
+    """The samples of the one channel, block after block; no more than the survey counted."""
+    import soundfile
+
+    left = survey.frames
+    try:
+        with soundfile.SoundFile(path) as sound:
+            for block in _read(sound):
+                mono = _mean(block) if survey.channel is None else block[:, survey.channel]
+                mono = mono[:left]
+                left -= len(mono)
+                yield np.ascontiguousarray(mono / np.float32(survey.peak) if survey.peak > 8 else mono)
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _read(sound: SoundFile) -> Iterator[Floats]:
+    """Blocks of (frames, channels)."""
+    while len(block := sound.read(max(1, BLOCK_SAMPLES // sound.channels), dtype="float32", always_2d=True)):
+        yield block
+
+
+def _mean(block: Floats) -> Floats:
+    """(frames, channels) -> (frames,); NaN or infinity where a sum is too large, which the survey tells."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean: Floats = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+    return mean
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    why = _first_line(error).replace(f"Error opening {str(path)!r}: ", "")
+    reason = f"cannot be read as audio ({path.stat().st_size:,} bytes; {why})"
+    return InputError(f"{path}: {reason}; {MEND}")
+
+
+def _cut(told: str) -> bool:
+    """Whether libsndfile found less data than a RIFF header promises; not so where it was written to a pipe."""
+    found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", told, re.MULTILINE)
+    return found is not None and int(found[2]) + 1 < int(found[1]) < 0x7FFFFFFF
 
 
 def resample(recording: Recording, rate_hz: int) -> Recording:
@@ -47,7 +161,7 @@ def resample(recording: Recording, rate_hz: int) -> Recording:
         return recording
     import soxr
 
-    samples = soxr.resample(recording.samples, recording.rate_hz, rate_hz, quality="HQ")
+    samples = soxr.resample(recording.samples, recording.rate_hz, rate_hz, quality=QUALITY)
     return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate_hz)
 
 

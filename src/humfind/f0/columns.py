@@ -58,7 +58,8 @@ def lists(part: Path, table: pa.Table, name: str) -> list[Floats]:
     for chunk in found.cast(pa.large_list(found.type.value_type)).chunks:
         if chunk.flatten().null_count:
             raise InputError(f"{part}: column {name} has empty values within a list; write 0 for no pitch")
-        values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which no f0 is
+            values = chunk.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
         ends = chunk.offsets.to_numpy() - chunk.offsets[0].as_py()
         rows += [values[a:b] for a, b in pairwise(ends)]
     return rows

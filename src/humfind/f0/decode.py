@@ -8,18 +8,24 @@ probability of the chosen bin.
 
 from __future__ import annotations
 
-import numba
+from collections.abc import Iterable
+
 import numpy as np
 
-from humfind.types import Floats, Ints
+from humfind.f0.viterbi import paths
+from humfind.types import Floats, InputError, Ints
 
 DECODERS = ("weighted", "viterbi")
 BINS = 360
 CENTS_PER_BIN = 20.0
 LOWEST_CENTS = 1997.3794084376191  # of bin 0, above 10 Hz
 NEIGHBOURS = 4  # bins on either side of the chosen one that are averaged
-REACH = 12  # bins: the transition falls linearly to 0 at this distance
-FLOOR = 0.01  # what the network's probabilities mean where nothing sounds
+
+
+def require(decoder: str) -> None:
+    """Raises InputError for an unknown decoder."""
+    if decoder not in DECODERS:
+        raise InputError(f"f0 decoder {decoder!r}: unknown; choose {' or '.join(DECODERS)}")
 
 
 def best_bins(probability: Floats) -> Ints:
@@ -28,46 +34,16 @@ def best_bins(probability: Floats) -> Ints:
 
 
 def path(probability: Floats) -> Ints:
-    """(frames, 360) -> (frames,): the path of bins with the highest product of likelihoods.
-
-    A bin's likelihood is its probability + ``FLOOR``. (torchcrepe's, a softmax of the probabilities, is so flat
-    that the normalised rows of CREPE's transition, which favour the outermost bins, hold the path there.)
-    Of equally good paths, the one with the lowest bins.
-    """
-    step = np.abs(np.arange(2 * REACH - 1) - (REACH - 1))
-    cost = np.log((REACH - step) / REACH**2)  # of coming from bin j + d - (REACH - 1), for every j alike
-    return _viterbi(np.log(probability + np.float32(FLOOR)), cost)
+    """(frames, 360) -> (frames,): the best path of bins through a whole recording; see ``viterbi.paths``."""
+    return np.concatenate([chosen for _, chosen in paths([probability])] or [np.zeros(0, np.int64)])
 
 
-@numba.njit(cache=True)
-def _viterbi(score: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    frames, bins = score.shape
-    steps = len(cost)
-    half = steps // 2
-    came = np.zeros((frames, bins), np.int8)
-    total = np.full(bins + 2 * half, -np.inf)  # with margins, so that the inner loop has no branches
-    if frames:
-        total[half : half + bins] = score[0]
-    best = np.empty(bins)
-    step = np.empty(bins, np.int8)
-    for t in range(1, frames):
-        best[:] = -np.inf
-        step[:] = 0
-        for d in range(steps):
-            for j in range(bins):
-                value = total[j + d] + cost[d]
-                better = value > best[j]
-                best[j] = value if better else best[j]
-                step[j] = d if better else step[j]
-        for j in range(bins):
-            total[half + j] = best[j] + score[t, j]
-            came[t, j] = step[j]
-    chosen = np.zeros(frames, np.int64)
-    if frames:
-        chosen[frames - 1] = np.argmax(total[half : half + bins])
-    for t in range(frames - 1, 0, -1):
-        chosen[t - 1] = chosen[t] + came[t, chosen[t]] - half
-    return chosen
+def pitches(batches: Iterable[Floats], decoder: str) -> tuple[Floats, Floats]:
+    """(frames, 360) each, one after the other -> Hz and confidence, (all frames,) each."""
+    independent = ((batch, best_bins(batch)) for batch in batches)
+    chosen = paths(batches) if decoder == "viterbi" else independent
+    pairs = [pitch(batch, bins) for batch, bins in chosen]
+    return np.concatenate([hz for hz, _ in pairs]), np.concatenate([confidence for _, confidence in pairs])
 
 
 def pitch(probability: Floats, chosen: Ints) -> tuple[Floats, Floats]:

@@ -1,8 +1,10 @@
 """Recordings -> the f0 store: resumable, with a progress bar, and nothing lost without a word.
 
-The recordings, sorted by name, are cut into slices of ``part_size``; slice k is part k. What a kill leaves
-are whole parts, and the same call again makes only the missing ones: the result is that of an unbroken run.
-A recording that cannot be read is skipped with a reason, in the result and in ``skipped.csv``.
+The recordings that the store lacks, sorted by name, are cut into slices of ``part_size``, one a part. What a
+kill leaves are whole parts, and the same call again makes only the missing ones: the result is that of an
+unbroken run. Recordings that come later go into parts of their own; rows whose recording is gone are kept
+and counted. A recording that cannot be read is skipped with a reason: in its part, in the result and in
+``skipped.csv``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -22,19 +25,21 @@ from tqdm import tqdm
 from humfind.aside import write_aside
 from humfind.config import F0Config
 from humfind.data.zalo import stem
-from humfind.f0 import Tracker, make_tracker
-from humfind.f0.audio import load
+from humfind.f0 import Tracker, make_tracker, track_file
 from humfind.f0.store import (
     KINDS,
     Manifest,
+    Skip,
     StoredF0,
     open_for_writing,
     part_path,
     parts,
     read_part,
+    read_skipped,
     write_part,
 )
-from humfind.types import InputError, Recording
+from humfind.lock import writing
+from humfind.types import InputError
 
 SKIPPED = "skipped.csv"
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}{postfix}]"
@@ -53,27 +58,23 @@ class Item(Protocol):
 
 
 @dataclass(frozen=True)
-class Skip:
-    """A recording without f0, and why. source_sha256 is empty where there is no file."""
-
-    path: str
-    reason: str
-    source_sha256: str = ""
-
-
-@dataclass(frozen=True)
 class Extraction:
-    """What became of the recordings: tracked now, found in the store, or skipped. They add up to all."""
+    """What became of the recordings: tracked now, found in the store, or skipped. They add up to all.
+
+    kept: rows of the store, by path, that belong to none of the recordings.
+    """
 
     done: int
     reused: int
     skipped: tuple[Skip, ...]
     audio_s: float = 0.0
     elapsed_s: float = 0.0
+    kept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         speed = f" at {self.audio_s / self.elapsed_s:.0f}x real time" if self.done and self.elapsed_s else ""
-        return f"{self.done} tracked{speed}, {self.reused} reused, {len(self.skipped)} skipped"
+        kept = f", {len(self.kept)} kept whose recording is gone" if self.kept else ""
+        return f"{self.done} tracked{speed}, {self.reused} reused, {len(self.skipped)} skipped{kept}"
 
 
 def extract(
@@ -81,47 +82,40 @@ def extract(
 ) -> Extraction:
     """Track every item that ``<store>/<split>/<kind>`` does not hold yet.
 
-    Raises InputError where the folder was made in another way or from other recordings, where a recording
-    has changed since, and where two items share a stem.
+    Raises InputError where the folder was made in another way, where a recording has changed since, where
+    two items share a stem, where another process writes the store, and where the disk is full.
     """
     if kind not in KINDS:
         raise InputError(f"kind {kind!r}: unknown; choose {' or '.join(KINDS)}")
     ordered = _ordered(items)
     tracker = make_tracker(config)
     folder = Path(store) / split / kind
-    open_for_writing(folder, manifest_of(tracker, config))
-    slices = [ordered[i : i + config.part_size] for i in range(0, len(ordered), config.part_size)]
-    extra = {part.name for part in parts(folder)} - {part_path(folder, k).name for k in range(len(slices))}
-    if extra:
-        raise InputError(f"{folder / min(extra)}: no recordings belong here any more; delete {folder}")
-    known = {skip.path: skip for skip in _read_skipped(folder)}
-    skipped: dict[str, Skip] = {}
-    missing, reused = [], 0
-    for number, members in enumerate(slices):
-        kept = _check_part(part_path(folder, number), members, known)
-        if kept is None:
-            missing.append(number)
-            continue
-        skipped |= {skip.path: skip for skip in kept}
-        reused += len(members) - len(kept)
+    with writing(store):
+        open_for_writing(folder, manifest_of(tracker, config))
+        return _fill(folder, ordered, tracker, config.part_size, f"f0 {split}/{kind}" if progress else "")
+
+
+def _fill(folder: Path, ordered: list[Item], tracker: Tracker, part_size: int, title: str) -> Extraction:
+    held = _held(folder)
+    reused, skipped, lacking = _sort_out(ordered, held)
+    stems = {stem(item.path) for item in ordered}
+    kept = tuple(sorted(row.path for key, row in held.rows.items() if key not in stems))
+    if kept:
+        log.warning("%s: %d rows are kept whose recording is gone, %s first", folder, len(kept), kept[0])
+    slices = [lacking[i : i + part_size] for i in range(0, len(lacking), part_size)]
+    free = (number for number in count() if not part_path(folder, number).exists())
     tracked, audio_s, start = 0, 0.0, time.perf_counter()
-    with _Bar(f"f0 {split}/{kind}", [item for k in missing for item in slices[k]], progress) as bar:
-        for number in missing:
-            rows = []
-            for item in slices[number]:
-                row, skip = _track(item, tracker, bar)
-                if row is not None:
-                    rows.append(row)
-                    audio_s += row.f0.length_s
-                if skip is not None:
-                    skipped[skip.path] = skip
-            _write_skipped(folder, skipped)  # first, so that a finished part's absences are always explained
-            write_part(folder, number, rows)
-            tracked += len(rows)
+    with _Bar(title, lacking) as bar:
+        for members in slices:
+            results = [_track(item, tracker, bar) for item in members]
+            rows = [result for result in results if isinstance(result, StoredF0)]
+            skips = [result for result in results if isinstance(result, Skip)]
+            write_part(folder, next(free), rows, skips)
+            tracked, audio_s = tracked + len(rows), audio_s + sum(row.f0.length_s for row in rows)
+            skipped += skips
+    skipped.sort(key=lambda skip: skip.path)
     _write_skipped(folder, skipped)
-    result = Extraction(
-        tracked, reused, tuple(skipped[key] for key in sorted(skipped)), audio_s, time.perf_counter() - start
-    )
+    result = Extraction(tracked, reused, tuple(skipped), audio_s, time.perf_counter() - start, kept)
     if tracked + reused + len(skipped) != len(ordered):
         raise RuntimeError(f"{len(ordered)} recordings in, but {result}")
     return result
@@ -157,44 +151,78 @@ def _ordered(items: Iterable[Item]) -> list[Item]:
     return ordered
 
 
-def _check_part(part: Path, members: Sequence[Item], known: dict[str, Skip]) -> list[Skip] | None:
-    """The skipped members of a finished part; None where the part is missing or a skipped file was mended."""
-    if not part.is_file():
-        return None
-    rows = {row.path: row for row in read_part(part, threshold=0.0)}
-    strange = sorted(set(rows) - {item.path for item in members})
-    if strange:
-        raise InputError(f"{part}: holds {strange[0]}, which belongs elsewhere or is gone; delete {part.parent}")
-    skips = []
-    for item in members:
+@dataclass(frozen=True)
+class _Row:
+    """What tells whether a row of the store is a recording's."""
+
+    path: str
+    music_id: str | None
+    source_sha256: str | None
+    part: Path
+
+
+@dataclass(frozen=True)
+class _Held:
+    """rows: by stem. skips: by path and by what the file was then."""
+
+    rows: dict[str, _Row]
+    skips: dict[tuple[str, str], Skip]
+
+
+def _held(folder: Path) -> _Held:
+    """What the parts of ``folder`` hold, and what they were to hold. Raises InputError for a broken part."""
+    rows: dict[str, _Row] = {}
+    skips = _read_skipped(folder)
+    for part in parts(folder):
+        for row in read_part(part, threshold=0.0):
+            if row.stem in rows:
+                mend = f"delete {part} to track its recordings again"
+                raise InputError(f"{part}: {row.path} is in {rows[row.stem].part.name} too; {mend}")
+            rows[row.stem] = _Row(row.path, row.music_id, row.source_sha256, part)
+        skips += read_skipped(part)
+    return _Held(rows, {(skip.path, skip.source_sha256): skip for skip in skips})
+
+
+def _sort_out(ordered: Sequence[Item], held: _Held) -> tuple[int, list[Skip], list[Item]]:
+    """How many recordings have their row, which are known to be unreadable, and which are to be tracked."""
+    reused, skipped, lacking = 0, [], []
+    for item in ordered:
+        row = held.rows.get(stem(item.path))
         now = file_sha256(item.audio) if item.audio is not None and item.audio.is_file() else ""
-        row, skip = rows.get(item.path), known.get(item.path)
-        if row is not None and now and row.source_sha256 not in (None, now):
-            raise InputError(f"{item.path}: changed since it was tracked; delete {part} to track it again")
-        if row is not None and row.music_id != item.music_id:
-            was = f"music_id {row.music_id} in the store, {item.music_id} in the data set"
-            raise InputError(f"{item.path}: {was}; delete {part} to track it again")
-        if row is None and (skip is None or skip.source_sha256 != now):
-            return None
-        if row is None and skip is not None:
-            skips.append(skip)
-    return skips
+        if row is not None:
+            _require_same(item, row, now)
+            reused += 1
+        elif (skip := held.skips.get((item.path, now))) is not None:
+            skipped.append(skip)
+        else:
+            lacking.append(item)
+    return reused, skipped, lacking
 
 
-def _track(item: Item, tracker: Tracker, bar: _Bar) -> tuple[StoredF0 | None, Skip | None]:
+def _require_same(item: Item, row: _Row, now: str) -> None:
+    mend = f"delete {row.part} to track it again"
+    if now and row.source_sha256 not in (None, now):
+        if row.path != item.path:
+            raise InputError(f"{item.path}: the store holds {row.path}, another recording of that name; {mend}")
+        raise InputError(f"{item.path}: changed since it was tracked; {mend}")
+    if row.music_id != item.music_id:
+        was = f"music_id {row.music_id} in the store, {item.music_id} in the data set"
+        raise InputError(f"{item.path}: {was}; {mend}")
+
+
+def _track(item: Item, tracker: Tracker, bar: _Bar) -> StoredF0 | Skip:
     if item.audio is None:
-        return None, Skip(item.path, "no recording, and no row in this store")
+        return Skip(item.path, "no recording, and no row in this store")
     digest = file_sha256(item.audio) if item.audio.is_file() else ""
     try:
-        recording: Recording = load(item.audio)
+        f0 = track_file(tracker, item.audio)
     except InputError as error:
         reason = str(error).replace(str(item.audio), item.path)
-        log.warning("skipped %s", reason)
+        log.info("skipped %s", reason)
         bar.add(item, 0.0)
-        return None, Skip(item.path, reason, digest)
-    row = StoredF0(item.path, item.music_id, tracker(recording), digest)
-    bar.add(item, recording.length_s)
-    return row, None
+        return Skip(item.path, reason, digest)
+    bar.add(item, f0.length_s)
+    return StoredF0(item.path, item.music_id, f0, digest)
 
 
 def _read_skipped(folder: Path) -> list[Skip]:
@@ -205,7 +233,7 @@ def _read_skipped(folder: Path) -> list[Skip]:
         return [Skip(r["path"], r["reason"], r["source_sha256"]) for r in csv.DictReader(file)]
 
 
-def _write_skipped(folder: Path, skipped: dict[str, Skip]) -> None:
+def _write_skipped(folder: Path, skipped: Sequence[Skip]) -> None:
     """``skipped.csv``: path, reason, source_sha256; no file where nothing was skipped."""
     path = folder / SKIPPED
     if not skipped:
@@ -214,17 +242,17 @@ def _write_skipped(folder: Path, skipped: dict[str, Skip]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "reason", "source_sha256"])
-    writer.writerows([s.path, s.reason, s.source_sha256] for _, s in sorted(skipped.items()))
+    writer.writerows([skip.path, skip.reason, skip.source_sha256] for skip in skipped)
     write_aside(path, text.getvalue().encode())
 
 
 class _Bar:
     """Seconds of audio done, the speed as a multiple of real time, and the time left."""
 
-    def __init__(self, title: str, items: Sequence[Item], shown: bool) -> None:
+    def __init__(self, title: str, items: Sequence[Item]) -> None:
         self.lengths = {item.path: _length_s(item) for item in items}
         total = sum(self.lengths.values())
-        self.bar = tqdm(total=total, desc=title, bar_format=BAR, disable=not (shown and items))
+        self.bar = tqdm(total=total, desc=title, bar_format=BAR, disable=not (title and items))
         self.start, self.audio_s = time.perf_counter(), 0.0
 
     def add(self, item: Item, length_s: float) -> None:

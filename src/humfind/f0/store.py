@@ -2,7 +2,8 @@
 
 One row a recording: ``path`` str (the join key is its stem), ``music_id`` str or null, ``hop_s`` float, ``hz`` and
 ``confidence`` lists of floats, optional ``source_sha256``. Parts are written aside and renamed, so that a kill
-leaves whole ones. A folder without a manifest is foreign: read with threshold 0.5.
+leaves whole ones; a part's metadata name the recordings that it would hold, had they been readable. A folder
+without a manifest is foreign: read with threshold 0.5.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import write_aside
+from humfind.aside import read_json, write_aside
 from humfind.data.zalo import stem
 from humfind.f0.columns import lists, numbers, optional_text, texts
 from humfind.types import F0, InputError
 
 KINDS = ("hum", "song")
 FOREIGN_THRESHOLD = 0.5
+HOPS_S = (0.0005, 0.5)  # outside, a hop is a slip: samples, or milliseconds
 MANIFEST = "manifest.json"
+# what pyarrow raises for bytes that are no parquet file, or not that of its own footer
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, MemoryError)
+SKIPPED_KEY = b"humfind.skipped"  # of a part's metadata: JSON, [[path, reason, source_sha256], ...]
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -50,6 +55,9 @@ class Manifest:
     seed: int = 0
 
 
+_KINDS_OF_VALUE: dict[str, Any] = {"str": str, "float": (int, float), "int": int}
+
+
 @dataclass(frozen=True)
 class StoredF0:
     """One row: the f0 of the recording at ``path``, relative to the data set's folder."""
@@ -66,6 +74,15 @@ class StoredF0:
     @property
     def stem(self) -> str:
         return stem(self.path)
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A recording without f0, and why. source_sha256 is empty where there is no file."""
+
+    path: str
+    reason: str
+    source_sha256: str = ""
 
 
 class Store:
@@ -87,7 +104,7 @@ class Store:
         return next(iter(different), None)
 
     def read(self, split: str, kind: str) -> list[StoredF0]:
-        """Every row of one folder, in the order of its parts; none where the folder is missing.
+        """Every row of one folder, sorted by name; none where the folder is missing.
 
         Raises InputError for a part that is cut, columns that are missing or of a wrong type, values that
         no f0 has, and two rows of one stem.
@@ -102,7 +119,7 @@ class Store:
                     other = rows[row.stem].path
                     raise InputError(f"{part}: {row.path} and {other} have the same stem; keep one of the two")
                 rows[row.stem] = row
-        return list(rows.values())
+        return sorted(rows.values(), key=lambda row: (row.name, row.path))
 
 
 def parts(folder: Path) -> list[Path]:
@@ -116,14 +133,17 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {f.name for f in fields(Manifest)}
-        manifest = Manifest(**{name: value for name, value in values.items() if name in known})
+        values = read_json(path)
+        kinds = {f.name: _KINDS_OF_VALUE[str(f.type)] for f in fields(Manifest)}
+        manifest = Manifest(**{name: value for name, value in values.items() if name in kinds})
+        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(manifest, name), kind)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is {getattr(manifest, wrong[0])!r:.40}")
         hop_s, threshold = float(manifest.hop_s), float(manifest.threshold)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, OSError) as error:
         raise InputError(f"{path}: not a manifest ({error}); delete it to read the store as a foreign one") from error
-    if not (hop_s > 0 and 0 <= threshold <= 1):
-        raise InputError(f"{path}: hop_s {hop_s} or threshold {threshold} is out of range; correct it")
+    if not (HOPS_S[0] <= hop_s <= HOPS_S[1] and 0 <= threshold <= 1 and manifest.part_size > 0):
+        raise InputError(f"{path}: hop_s {hop_s}, threshold {threshold} or part_size is out of range; correct it")
     return manifest
 
 
@@ -148,8 +168,11 @@ def open_for_writing(folder: Path, manifest: Manifest) -> None:
         write_aside(folder / MANIFEST, text.encode())
 
 
-def write_part(folder: Path, number: int, rows: Sequence[StoredF0]) -> Path:
-    """Rows -> ``part-NNNN.parquet``, whole or not at all; the same rows give the same bytes."""
+def write_part(folder: Path, number: int, rows: Sequence[StoredF0], skipped: Sequence[Skip] = ()) -> Path:
+    """Rows -> ``part-NNNN.parquet``, whole or not at all; the same rows give the same bytes.
+
+    skipped: who is not among the rows, and why. Raises InputError where the disk is full.
+    """
     columns: dict[str, list[Any]] = {
         "path": [row.path for row in rows],
         "music_id": [row.music_id for row in rows],
@@ -159,6 +182,9 @@ def write_part(folder: Path, number: int, rows: Sequence[StoredF0]) -> Path:
         "source_sha256": [row.source_sha256 for row in rows],
     }
     table = pa.table(columns, schema=SCHEMA)
+    if skipped:
+        absent = json.dumps([[skip.path, skip.reason, skip.source_sha256] for skip in skipped])
+        table = table.replace_schema_metadata({SKIPPED_KEY: absent})
     path = part_path(folder, number)
     floats = ["hz.list.element", "confidence.list.element"]
     write_aside(
@@ -181,18 +207,34 @@ def part_path(folder: Path, number: int) -> Path:
 
 def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
     """The rows of one part. Raises InputError naming the file, and the column or the row."""
+    again = "delete it and track again"
     try:
         table = pq.ParquetFile(part).read()
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{part}: cannot be read as parquet ({reason}); delete it and track again") from error
-    paths, hops = texts(part, table, "path"), numbers(part, table, "hop_s")
-    hz, confidence = (lists(part, table, name) for name in ("hz", "confidence"))
-    ids = optional_text(part, table, "music_id")
-    sums = optional_text(part, table, "source_sha256")
+        table.validate(full=True)
+        paths, hops = texts(part, table, "path"), numbers(part, table, "hop_s")
+        hz, confidence = (lists(part, table, name) for name in ("hz", "confidence"))
+        ids = optional_text(part, table, "music_id")
+        sums = optional_text(part, table, "source_sha256")
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{part}: cannot be read as parquet ({reason}); {again}") from error
     for i, (path, hop_s) in enumerate(zip(paths, hops, strict=True)):
+        if not stem(path) or "\0" in path:
+            raise InputError(f"{part}: row {i + 1} has the path {path!r}, which names no recording; {again}")
+        if not HOPS_S[0] <= hop_s <= HOPS_S[1]:
+            raise InputError(f"{part}: row {path}: hop_s is {hop_s}, outside {HOPS_S} seconds; {again}")
         try:
             f0 = F0(hz[i], confidence[i], hop_s, threshold)
         except ValueError as error:
             raise InputError(f"{part}: row {path}: {error}; track it again") from error
         yield StoredF0(path, ids[i], f0, sums[i])
+
+
+def read_skipped(part: Path) -> list[Skip]:
+    """Who is not among the rows of this part, and why. Raises InputError where it cannot be read."""
+    try:
+        metadata = pq.read_schema(part).metadata or {}
+        return [Skip(*skip) for skip in json.loads(metadata.get(SKIPPED_KEY, b"[]"))]
+    except (*UNREADABLE, ValueError, TypeError, RecursionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{part}: cannot be read as parquet ({reason}); delete it and track again") from error

@@ -7,6 +7,7 @@ neighbours, the nearer one where only one of the two is voiced.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RATE_HZ = 16_000
 NATIVE_HOP_S = 0.016
 SHORTEST = 256  # samples: one native frame
+WINDOW = 1875 * SHORTEST  # samples, 30 s: what the network sees at once
 
 
 class SwiftF0:
@@ -31,6 +33,7 @@ class SwiftF0:
     model = "swiftf0"
     decoder = "native"
     threshold = 0.5  # its confidence is calibrated to this
+    rate_hz = RATE_HZ
 
     def __init__(self, config: F0Config) -> None:
         try:
@@ -44,13 +47,34 @@ class SwiftF0:
         self.detector: Detector = Detector(threads=config.threads or len(os.sched_getaffinity(0)), spin=False)
 
     def __call__(self, recording: Recording) -> F0:
-        samples = resample(recording, RATE_HZ).samples
-        times_s = np.arange(1 + round(len(samples) / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
-        if len(samples) < SHORTEST:
-            samples = np.pad(samples, (0, SHORTEST - len(samples)))
-        native = self.detector.detect(samples, RATE_HZ)
-        hz, confidence = regrid(native.pitch_hz, native.confidence, NATIVE_HOP_S, times_s, self.threshold)
-        return F0(hz, confidence, self.hop_s, self.threshold)
+        return self.track([resample(recording, RATE_HZ).samples])
+
+    def track(self, blocks: Iterable[Floats]) -> F0:
+        native = self.detector.stream()
+        hz, confidence, heard = [], [], 0
+        for window in _windows(blocks):
+            heard += len(window)
+            found = native.push(window, RATE_HZ)
+            hz.append(found.pitch_hz)
+            confidence.append(found.confidence)
+        if heard < SHORTEST:
+            native.push(np.zeros(SHORTEST - heard, np.float32), RATE_HZ)
+        found = native.flush()
+        native_hz, sure = np.concatenate([*hz, found.pitch_hz]), np.concatenate([*confidence, found.confidence])
+        times_s = np.arange(1 + round(heard / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
+        return F0(*regrid(native_hz, sure, NATIVE_HOP_S, times_s, self.threshold), self.hop_s, self.threshold)
+
+
+def _windows(blocks: Iterable[Floats]) -> Iterator[Floats]:
+    """The same signal in pieces of ``WINDOW`` samples, whatever the blocks' lengths; the last one is shorter."""
+    waiting = np.zeros(0, np.float32)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        whole = len(waiting) // WINDOW * WINDOW
+        yield from (waiting[i : i + WINDOW] for i in range(0, whole, WINDOW))
+        waiting = waiting[whole:].copy()
+    if len(waiting):
+        yield waiting
 
 
 def regrid(

@@ -7,14 +7,19 @@ hide a nearer row is searched again, wider. So a query's neighbours are the same
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import faiss
 import numpy as np
 
+from humfind.aside import write_aside
 from humfind.types import Floats, InputError, Ints
 
 SPARE = 16  # candidates beyond k: enough for all but the closest ties
+# what faiss writes before a flat index's floats: kind, dim, rows, two spare, trained, metric, count of floats.
+# faiss trusts these numbers, so they are held against the file's size before it may
+HEAD = struct.Struct("<4siqqq?iQ")
 BLOCK_BYTES = 128 * 2**20  # of gathered vectors while measuring again
 
 
@@ -82,15 +87,26 @@ class FlatIndex:
         return distance, row, rough[:, -1] - error > reach
 
     def save(self, path: Path) -> None:
-        faiss.write_index(self._engine, str(path))
+        """By Python's hand: faiss only prints it when the disk is full as it closes a file."""
+        write_aside(path, lambda file: file.write(faiss.serialize_index(self._engine).data))
 
     @classmethod
     def load(cls, path: Path) -> FlatIndex:
         """Raises InputError where the file is not a whole flat index."""
         try:
+            with path.open("rb") as file:
+                head, size = file.read(HEAD.size), path.stat().st_size
+            if len(head) == HEAD.size:
+                kind, dim, rows, _, _, trained, metric, floats = HEAD.unpack(head)
+                fits = floats == dim * rows and size == HEAD.size + 4 * floats
+                if kind != b"IxF2" or dim < 1 or rows < 1 or trained != 1 or metric != faiss.METRIC_L2 or not fits:
+                    raise InputError(f"{path}: not a whole faiss index of flat vectors; build the index again")
             engine = faiss.read_index(str(path))
-        except RuntimeError as error:
+            if not isinstance(engine, faiss.IndexFlat):
+                raise InputError(f"{path}: not a flat faiss index; build the index again")
+        except (RuntimeError, OSError) as error:
             raise InputError(f"{path}: not a whole faiss index; build the index again") from error
-        if not isinstance(engine, faiss.IndexFlat) or engine.metric_type != faiss.METRIC_L2 or not engine.ntotal:
-            raise InputError(f"{path}: not a flat faiss index with vectors; build the index again")
-        return cls(engine)
+        made = cls(engine)
+        if not np.isfinite(made.vectors).all():
+            raise InputError(f"{path}: a vector holds NaN or infinity; build the index again")
+        return made

@@ -8,12 +8,11 @@ renamed: a reader sees the old index, the new one or none.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from humfind.aside import read_json, write_aside, write_json
 from humfind.index.flat import FlatIndex
+from humfind.lock import writing
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
 
 FORMAT_VERSION = 1
@@ -154,19 +155,23 @@ class Index:
         return self.engine.nearest(vectors, k)
 
     def save(self, folder: Path) -> None:
-        """Raises InputError where ``folder`` holds something that is not an index."""
+        """Raises InputError where ``folder`` holds something else, where another process writes it, and where
+        the disk is full: what was there stays then.
+        """
+        folder = Path(os.path.abspath(folder))  # the names beside it come from its own
         if folder.exists() and not (folder / "index.json").is_file() and any(folder.iterdir()):
             raise InputError(f"{folder}: holds something else than an index; choose another folder")
-        aside, old = (folder.with_name(f".{folder.name}.{what}-{os.getpid()}") for what in ("part", "old"))
-        aside.mkdir(parents=True)
-        try:
-            self._write(aside)
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(aside, folder)
-        finally:
-            for left in (aside, old):
-                shutil.rmtree(left, ignore_errors=True)
+        aside, old = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "old"))
+        with writing(folder):
+            _clear(aside, old)
+            aside.mkdir(parents=True)
+            try:
+                self._write(aside)
+                if folder.exists():
+                    os.replace(folder, old)
+                os.replace(aside, folder)
+            finally:
+                _clear(aside, old)
 
     def _write(self, folder: Path) -> None:
         songs = [{"id": song.music_id, **asdict(song)} for song in self.songs]
@@ -174,13 +179,17 @@ class Index:
         contours = [
             {"semitones": c.semitones, "voiced": c.voiced, "frame_s": c.frame_s} if c else {} for c in self.contours
         ]
-        pq.write_table(pa.Table.from_pylist(songs, SCHEMAS["songs"]), folder / "songs.parquet")
-        pq.write_table(pa.table(windows, SCHEMAS["windows"]), folder / "windows.parquet")
-        pq.write_table(pa.Table.from_pylist(contours, SCHEMAS["contours"]), folder / "contours.parquet")
+        tables = {
+            "songs": pa.Table.from_pylist(songs, SCHEMAS["songs"]),
+            "windows": pa.table(windows, SCHEMAS["windows"]),
+            "contours": pa.Table.from_pylist(contours, SCHEMAS["contours"]),
+        }
+        for name, table in tables.items():
+            write_aside(folder / f"{name}.parquet", partial(pq.write_table, table))
         self.engine.save(folder / "vectors.faiss")
         counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.engine)}
         about = {"format_version": FORMAT_VERSION, **asdict(self.info), **counts, "dim": self.engine.dim}
-        (folder / "index.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        write_json(folder / "index.json", about)
 
     @classmethod
     def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
@@ -202,19 +211,27 @@ class Index:
         try:
             info = IndexInfo(**{name: about[name] for name in ("model_checksum", "model", "config", "tracker")})
             contours = tuple(_contour(tables["contours"], row) for row in range(len(tables["contours"])))
+            for name in ("start_s", "length_s", "key"):
+                if not np.isfinite(windows[name]).all():
+                    raise ValueError(f"windows.parquet holds a {name} that is no number")
             return cls(tuple(Song(**row) for row in rows), contours, **windows, engine=engine, info=info)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{folder}: {error}; build it again") from error
+
+
+def _clear(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_about(folder: Path) -> dict[str, Any]:
     """index.json, checked. Raises InputError."""
     path = folder / "index.json"
     try:
-        about: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        about: dict[str, Any] = read_json(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{folder}: not an index; build one with: humfind index DATA --out {folder}") from error
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: not JSON ({error}); build the index again") from error
     if not isinstance(about, dict) or about.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{path}: not of format version {FORMAT_VERSION}; build the index again")
@@ -222,18 +239,27 @@ def read_about(folder: Path) -> dict[str, Any]:
     missing = [name for name in wanted if name not in about]
     if missing:
         raise InputError(f"{path}: lacks {', '.join(missing)}; build the index again")
+    kinds = (str, str, dict, dict, int, int, int, int)
+    wrong = [name for name, kind in zip(wanted, kinds, strict=True) if not isinstance(about[name], kind)]
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]} is {about[wrong[0]]!r:.40}; build the index again")
     return about
 
 
 def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        table.validate(full=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing; build the index again") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
         raise InputError(f"{path}: not a whole parquet file; build the index again") from error
     if not table.schema.equals(schema):
         raise InputError(f"{path}: has other columns than {', '.join(schema.names)}; build the index again")
+    empty = [name for name in table.column_names if schema is not SCHEMAS["contours"] and table[name].null_count]
+    if empty:
+        raise InputError(f"{path}: column {empty[0]} has empty rows; build the index again")
     return table
 
 

@@ -36,6 +36,10 @@ def pair_distances(matching: np.ndarray, other: np.ndarray, overlap: float) -> F
     """Distances between hums and their own song, and between hums and other songs; each (pairs,)."""
     claim = f"Matching pairs lie closer than others; their Bhattacharyya coefficient is {overlap:.2f}"
     look = "1 would be the same distribution, 0 no overlap. Nearest windows of validation hums and songs."
+    if not len(matching) or not len(other):
+        figure, axes = style.canvas("One validation song: there are no other songs to compare with")
+        style.empty(axes[0, 0], "Give more songs, or a larger validation_share.")
+        return figure
     figure, axes = style.canvas(claim, look)
     edges = style.count_bins(np.concatenate([matching, other]), 50)
     for values, colour, name in (

@@ -19,7 +19,7 @@ from humfind.contour import from_f0
 from humfind.data import zalo
 from humfind.data.zalo import Item, Split
 from humfind.embed import Model
-from humfind.f0 import TRACKERS, make_tracker
+from humfind.f0 import make_tracker
 from humfind.f0.audio import load
 from humfind.hear import Shelf, hear
 from humfind.predict import default_store, recordings
@@ -29,7 +29,7 @@ from humfind.training.dataset import Take
 from humfind.types import F0, InputError, Recording
 
 QUICK_STEPS = 40  # of the training that stands in where there is no checkpoint yet
-SPEED_S = 10.0  # of audio, to measure a tracker's speed
+QUICK_TRACKER = "swiftf0"  # what the run's tracker is compared with
 
 
 def open_run(data: str, run_dir: str, f0: F0Config) -> Run:
@@ -180,13 +180,16 @@ class Run:
         return Audio(filename=str(item.audio), embed=True)
 
     def tracker_speeds(self) -> dict[str, float]:
-        """Seconds of audio a second of computing of each tracker, on the first hums. Empty without audio."""
+        """Seconds of audio a second of computing, on the first hums: this run's tracker and the quick one.
+
+        Empty without audio.
+        """
         pieces = [item for split in self.splits for item in self.splits[split].hums if item.audio is not None][:3]
         if not pieces:
             return {}
         sounds = [load(item.audio) for item in pieces if item.audio is not None]
         rates = {}
-        for name in TRACKERS:
+        for name in dict.fromkeys((self.tracker.tracker, QUICK_TRACKER)):
             tracker = make_tracker(replace(self.tracker, tracker=name))
             tracker(sounds[0])  # warm up
             started = time.perf_counter()

@@ -32,6 +32,7 @@ from humfind.config import ModelConfig, RankConfig, TrainConfig, to_dict
 from humfind.data.zalo import split_by_song
 from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.lock import writing
 from humfind.training.dataset import Bank, Batches, Take, make_bank
 from humfind.training.module import MetricModule, optimiser_tensors
 from humfind.training.state import State
@@ -71,7 +72,8 @@ def train(
 
     rank: the ranker that validates (default: config.py's). on_validation: called after each validation,
     when all is on disk. Raises InputError where there is too little to learn from, where ``out`` holds
-    another training, and where the device or precision asked for is not there.
+    another training, where another process trains there, where the disk is full, and where the device or
+    precision asked for is not there.
     """
     train_ids, validation_ids = split_by_song(
         (take.music_id for take in recordings), config.train.validation_share, config.train.seed
@@ -89,7 +91,8 @@ def train(
         "validation": {"songs": len(validation_ids), "hums": hums[1]},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
-    keeper.run(resume)
+    with writing(out):
+        keeper.run(resume)
     return TrainResult(
         checkpoint=keeper.checkpoint,
         history=tuple(keeper.history),
@@ -134,7 +137,9 @@ class _Keeper(lightning.Callback):
         accelerator, precision = _device(train)
         self.out.mkdir(parents=True, exist_ok=True)
         state = self._resumed() if resume else None
-        if state is not None and len(self.losses) >= train.steps:
+        if state is not None:
+            self._keep_history()  # a kill may have come before it was written
+        if len(self.losses) >= train.steps:
             return
         with torch.random.fork_rng(), _quiet():
             torch.manual_seed(train.seed)
@@ -188,11 +193,16 @@ class _Keeper(lightning.Callback):
             self.on_validation(row)
 
     def _keep(self, module: MetricModule, optimiser: torch.optim.Optimizer) -> None:
-        progress = {"history": self.history, "losses": self.losses, "seconds": round(self.seconds, 2)}
-        about = progress | {"config": to_dict(self.config), "data": self.bank.checksum}
+        about = self._progress() | {"config": to_dict(self.config), "data": self.bank.checksum}
         weights: dict[str, Tensor] = module.network.state_dict()
         State(weights, optimiser_tensors(optimiser), about).save(self.resume_path)
-        write_json(self.out / "history.json", progress)
+        self._keep_history()
+
+    def _progress(self) -> dict[str, Any]:
+        return {"history": self.history, "losses": self.losses, "seconds": round(self.seconds, 2)}
+
+    def _keep_history(self) -> None:
+        write_json(self.out / "history.json", self._progress())
 
     def _resumed(self) -> State | None:
         """The state in ``out``, its losses and history taken over; None where there is none."""
