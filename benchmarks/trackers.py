@@ -191,7 +191,7 @@ def report(names: list[str]) -> str:
             "cell, percent: sung frames found, pause frames voiced, found frames more than 50 cents off. Pauses look "
             "alike at every level because CREPE divides each frame by its deviation; without noise they are silent. "
             "Missed and imagined frames add up to least at 0.40; ours, 0.35, is best where a hole in the melody costs "
-            "more than twice as much as a pause heard as a note. That price is a judgement, not a measurement.",
+            "two to four times as much as a pause heard as a note. That price is a judgement, not a measurement.",
             "\n".join(thresholds(trackers["torchcrepe"])),
         ]
     return "\n\n".join(parts) + "\n"
