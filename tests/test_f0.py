@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from humfind.config import F0Config
-from humfind.f0 import Tracker, crepe_network, decode, make_tracker
+from humfind.data.demo import encode_mp3
+from humfind.f0 import Tracker, audio, crepe_network, decode, make_tracker
 from humfind.f0.audio import load, resample
 from humfind.f0.swiftf0 import regrid
 from humfind.types import F0, InputError, Recording
@@ -274,3 +275,18 @@ def test_resample_keeps_the_length() -> None:
     recording = steady(440.0, 44_100)
     assert len(resample(recording, 16_000).samples) == 16_000
     assert resample(recording, 44_100) is recording
+
+
+def test_an_mp3_of_several_blocks_is_decoded_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same samples as a single read, and no word of the decoder: it is never sent back or forth."""
+    rng = np.random.default_rng(0)
+    loud = np.repeat(rng.uniform(0, 0.9, 80), 8000).astype(np.float32)
+    path = tmp_path / "long.mp3"
+    path.write_bytes(encode_mp3(loud * rng.standard_normal(len(loud)).astype(np.float32), 16_000, 64))
+    whole, _ = soundfile.read(path, dtype="float32")
+    capfd.readouterr()
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1 << 14)
+    np.testing.assert_array_equal(load(path).samples, whole)
+    assert capfd.readouterr().err == ""

@@ -81,7 +81,7 @@ def _survey(path: Path) -> Survey:
     frames = bad = 0
     mixed, mixed_peak = 0.0, 0.0
     try:
-        with soundfile.SoundFile(path) as sound:
+        with _forward(path) as sound:
             rate_hz, promised, told = int(sound.samplerate), int(sound.frames), str(sound.extra_info)
             if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
                 raise InputError(f"{path}: its header says {rate_hz:,} Hz, outside {RATES_HZ}; {MEND}")
@@ -120,7 +120,7 @@ def _mono(path: Path, survey: Survey) -> Iterator[Floats]:
 
     left = survey.frames
     try:
-        with soundfile.SoundFile(path) as sound:
+        with _forward(path) as sound:
             for block in _read(sound):
                 mono = _mean(block) if survey.channel is None else block[:, survey.channel]
                 mono = mono[:left]
@@ -128,6 +128,21 @@ def _mono(path: Path, survey: Survey) -> Iterator[Floats]:
                 yield np.ascontiguousarray(mono / np.float32(survey.peak) if survey.peak > 8 else mono)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(path, error) from error
+
+
+def _forward(path: Path) -> SoundFile:
+    """A sound file that is only read onwards.
+
+    soundfile seeks after each block to where it already is, and an mp3 decoder that is sent anywhere forgets
+    the bits that the next frame borrows: it says so on stderr and may get that frame wrong.
+    """
+    import soundfile
+
+    class Forward(soundfile.SoundFile):
+        def seekable(self) -> bool:
+            return False
+
+    return Forward(path)
 
 
 def _read(sound: SoundFile) -> Iterator[Floats]:
