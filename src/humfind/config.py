@@ -199,6 +199,7 @@ class NotebookConfig:
     preset: str = "small"  # small | zalo2021
     checkpoint: str = ""  # a model.safetensors; empty: the run's own, or one trained on the spot
     split: str = "public_test"  # public_test | private_test
+    resume: bool = True  # go on with a training that was stopped; False begins anew
     experiment_steps: int = 40  # of each training of notebook 03's two experiments; 0 leaves them out
 
 

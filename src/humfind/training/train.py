@@ -212,12 +212,21 @@ class _Keeper(lightning.Callback):
         config = json.loads(json.dumps(to_dict(self.config)))
         for what, mine in (("config", config), ("data", self.bank.checksum)):
             if state.about[what] != mine:
-                mend = "give another folder, or say not to resume"
-                raise InputError(f"{self.out}: holds a training with another {what}; {mend}")
+                names = f" ({', '.join(_differing(state.about[what], mine))})" if what == "config" else ""
+                mend = "choose another folder or run name, or begin anew (--no-resume, in notebook 03 resume=False)"
+                raise InputError(f"{self.out}: holds a training with another {what}{names}; {mend}")
         self.losses.extend(state.about["losses"])
         self.history.extend(state.about["history"])
         self.seconds = float(state.about["seconds"])
         return state
+
+
+def _differing(was: Any, now: Any, name: str = "") -> list[str]:
+    """The settings that two configurations do not share, by their dotted names."""
+    if not isinstance(was, dict) or not isinstance(now, dict):
+        return [] if was == now else [name]
+    keys = sorted(set(was) | set(now))
+    return [found for key in keys for found in _differing(was.get(key), now.get(key), f"{name}.{key}".lstrip("."))]
 
 
 def _device(config: TrainConfig) -> tuple[str, Any]:
