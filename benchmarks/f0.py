@@ -82,7 +82,7 @@ def main() -> None:
     runs = {"torchcrepe tiny, eager": eager(samples)}
     for name, config in OURS.items():
         tracker = make_tracker(config)
-        runs[name] = lambda tracker=tracker: tracker(recording).hz  # type: ignore[misc]
+        runs[name] = lambda tracker=tracker: tracker(recording).hz
     head = ("tracker", "CPU s/s", "faster", "error to truth, cents", "to torchcrepe, cents", "within 50 cents")
     print(f"{head[0]:34}{head[1]:>9}{head[2]:>8}{head[3]:>24}{head[4]:>24}{head[5]:>18}")
     yard, yard_s = np.zeros(0), 0.0

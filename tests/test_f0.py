@@ -156,7 +156,7 @@ def test_the_rearranged_network_gives_the_published_probabilities(model: str, le
     swell = np.linspace(0.01, 1, len(noise)) ** 2
     samples = (0.1 + recording.samples * swell + 0.02 * noise).astype(np.float32)  # louder and louder, on an offset
     tracker = make_tracker(replace(CREPE, model=model))
-    ours = np.concatenate(list(tracker.probabilities([samples])))  # type: ignore[attr-defined]
+    ours = np.concatenate(list(tracker.probabilities([samples])))
     theirs = reference(model, samples)
     assert np.abs(ours - theirs).max() < 1e-4
     est_hz, _ = decode.pitch(ours, decode.best_bins(ours))

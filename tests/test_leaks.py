@@ -149,7 +149,6 @@ def test_the_command(tmp_path, rendered, status, said):
     assert "6 recordings compared" in result.output
 
 
-@pytest.mark.skipif(not DEMO.is_dir(), reason="the tiny demo set's f0 store is not in this checkout")
 def test_the_demo_set_is_clean(tmp_path):
     (tmp_path / "demo-tiny").mkdir()
     report, skipped = leaks.check(tmp_path / "demo-tiny", DEMO)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_viterbi_lets_go_of_what_is_decided() -> None:
     """Far into the signal, the first frames have been given out."""
     taken = 0
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[np.ndarray]:
         nonlocal taken
         frame = np.exp(-0.5 * ((np.arange(360) - 100) / 2) ** 2).astype(np.float32)
         for _ in range(1_000):
@@ -178,7 +179,7 @@ def test_crepe_in_keras_is_ours_frame_by_frame(model: str, length_s: float) -> N
     samples = sung(length_s, 16_000)
     ours = make_tracker(F0Config(model=model, threads=1))
     keras = make_tracker(F0Config(tracker="crepe", model=model))
-    p_ours, p_keras = (np.concatenate(list(t.probabilities([samples]))) for t in (ours, keras))  # type: ignore[attr-defined]
+    p_ours, p_keras = (np.concatenate(list(t.probabilities([samples]))) for t in (ours, keras))
     assert p_ours.shape == p_keras.shape
     assert np.abs(p_ours - p_keras).max() < 1e-3  # deviations differ by sqrt(1023/1024): the originals' own
     recording = Recording(samples, 16_000)

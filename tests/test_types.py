@@ -52,7 +52,7 @@ def test_a_wrong_value_is_refused(make, message):
 
 def test_frozen():
     with pytest.raises(FrozenInstanceError):
-        CONTOUR.frame_s = 1.0  # type: ignore[misc]
+        CONTOUR.frame_s = 1.0
 
 
 def test_voiced_needs_pitch_and_confidence():
