@@ -66,6 +66,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training.losses": (GROUND, TORCH),
     "training.sampler": (GROUND, TORCH),
     "training.augment": (GROUND | {"contour"}, PURE),
+    "training.pretrain": (LIGHT | {"data", "synth"}, TORCH | {"tqdm"}),
     "training": (LIGHT | WAY | {"logs"}, TORCH | {"lightning", "safetensors", "tqdm"}),
     "suite": (LIGHT | WAY | {"f0", "hear", "logs", "predict", "training", "plots"}, SCREEN),
     "runner": (LIGHT | {"data", "logs"}, {"papermill", "nbformat", "nbconvert"}),

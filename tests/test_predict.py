@@ -153,7 +153,7 @@ def test_predict_is_search_of_each_hum(world, checkpoint):
     for ranking, (name, _, _) in zip(done.rankings, hums(), strict=True):
         ((_, f0),) = [pair for pair in hear(predicting.load_split(data, "public_test", Shelf(store)).hums,
                                             "public_test", "hum", store).f0 if pair[0].name == name]  # fmt: skip
-        ranker = predicting.make_ranker(RankConfig())
+        ranker = predicting.make_ranker(RankConfig(), done.index)
         assert search.search(search.make_query(name, f0, model), done.index, ranker) == ranking
 
 
@@ -210,5 +210,7 @@ def test_a_card_names_no_place_of_this_machine(world, checkpoint):
 
 def test_a_missing_model_is_told(world):
     data, store = world
-    with pytest.raises(InputError, match=r"no such model; give a model\.safetensors, or train one"):
+    with pytest.raises(
+        InputError, match=r"no such model; give a model\.safetensors or --model pretrained, or train one"
+    ):
         predicting.predict(data, "public_test", data / "s.csv", store)

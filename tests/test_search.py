@@ -34,7 +34,7 @@ def queries():
 
 @pytest.mark.parametrize("rank", [RankConfig(ranker="nearest"), RankConfig(ranker="vote", vote_k=1)])
 def test_a_transposed_and_stretched_hum_finds_its_song(index, queries, rank):
-    rankings = search.rank_all(queries, index, make_ranker(rank))
+    rankings = search.rank_all(queries, index, make_ranker(rank, index))
     report = search.evaluate(rankings, {query.name: query.name[:2] for query in queries}, SONGS)
     assert report.mrr.value > 0.95
     assert all(len(set(ranking.music_ids)) == 10 for ranking in rankings)

@@ -33,13 +33,14 @@ Store = Annotated[
     Path | None, typer.Option("--f0", help="f0 store [default: crepe_freq/<dataset>/<tracker>]", metavar="STORE")
 ]
 Checkpoint = Annotated[
-    str, typer.Option("--model", help="model.safetensors [default: runs/<dataset>/model/]", metavar="CKPT")
+    str,
+    typer.Option("--model", help="pretrained | a model.safetensors [default: runs/<dataset>/model/]", metavar="CKPT"),
 ]
 Tracker = Annotated[
     str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
 ]
-RANKER_NAMES = ("nearest", "vote")  # of humfind.rankers, which takes a second to import
-Ranker = Annotated[str, typer.Option(help="nearest | vote [default: vote]")]
+RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
+Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
 
 
 @app.command("demo-data")

@@ -112,7 +112,7 @@ class ModelConfig:
 class RankConfig:
     """Hits -> ranking."""
 
-    ranker: str = "vote"  # nearest | vote
+    ranker: str = "fusion"  # nearest | vote | sequence | dtw | fusion
     vote_k: int = 4  # each query window's K nearest song windows vote
     top: int = 10  # answers a query
 

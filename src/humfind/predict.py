@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from humfind.training.dataset import Take
 
 log = logging.getLogger(__name__)
+PRETRAINED = "pretrained"  # the name of the model that the package ships
+PRETRAINED_PATH = Path(__file__).parent / "pretrained" / "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,15 @@ def default_model(data: Path) -> Path:
 
 
 def load_model(model: str, data: Path | None = None) -> tuple[Model, str]:
-    """A checkpoint's path (empty: the data set's own) -> the model, and its path. Raises InputError."""
+    """A checkpoint's path (empty: the data set's own; ``pretrained``: the one that the package ships) -> the model,
+    and its path. Raises InputError."""
     from humfind.embed import Model
 
+    if model == PRETRAINED:
+        return Model.load(PRETRAINED_PATH), PRETRAINED
     path = Path(model) if model else default_model(data or Path())
     if not path.is_file():
-        mend = "give a model.safetensors, or train one with: humfind train DATA"
+        mend = "give a model.safetensors or --model pretrained, or train one with: humfind train DATA"
         raise InputError(f"{path}: no such model; {mend}")
     return Model.load(path), str(path.resolve())
 
@@ -118,7 +123,7 @@ def predict(
 
 def answer_all(names: Iterable[str], queries: Sequence[Query], index: Index, rank: RankConfig) -> list[Ranking]:
     """A ranking for each name, sorted: its query's, or without a query the first songs by id, scores 0."""
-    rankings = {r.query: r for r in search.rank_all(queries, index, make_ranker(rank), rank.top)}
+    rankings = {r.query: r for r in search.rank_all(queries, index, make_ranker(rank, index), rank.top)}
     unread = tuple(Answer(music_id, 0.0) for music_id in index.music_ids[: rank.top])
     answered = [rankings.get(name, Ranking(name, unread)) for name in sorted(names)]
     filled = sum(ranking.query not in rankings for ranking in answered)
@@ -199,7 +204,7 @@ def search_file(hum: Path, index: Path, model: str = "", rank: RankConfig | None
     if not line.voiced.any():
         raise InputError(f"{hum}: silent: no frame has a pitch; hum louder, or nearer to the microphone")
     query = search.make_query(hum.name, line, encoder)
-    return found, search.search(query, found, make_ranker(rank), rank.top)
+    return found, search.search(query, found, make_ranker(rank, found), rank.top)
 
 
 def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:

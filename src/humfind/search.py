@@ -2,7 +2,7 @@
 
 from humfind import search
 index = search.build_index([(Song("0001"), f0_of_a_song), ...], model)
-ranking = search.search(search.make_query("hum.wav", f0_of_a_hum, model), index, make_ranker(RankConfig()))
+ranking = search.search(search.make_query("hum.wav", f0_of_a_hum, model), index, make_ranker(RankConfig(), index))
 """
 
 from __future__ import annotations

@@ -133,10 +133,20 @@ class Index:
         return tuple(sorted({song.music_id for song in self.songs}))
 
     @cached_property
+    def recording_song(self) -> Ints:
+        """The row of ``music_ids`` that each recording belongs to."""
+        row = {music_id: i for i, music_id in enumerate(self.music_ids)}
+        return np.array([row[song.music_id] for song in self.songs], dtype=np.int64)
+
+    @cached_property
     def window_song(self) -> Ints:
         """The row of ``music_ids`` that each window belongs to."""
-        row = {music_id: i for i, music_id in enumerate(self.music_ids)}
-        return np.array([row[song.music_id] for song in self.songs], dtype=np.int64)[self.recording]
+        return self.recording_song[self.recording]
+
+    @property
+    def vectors(self) -> Floats:
+        """(windows, dim): do not write."""
+        return self.engine.vectors
 
     @cached_property
     def song_length_s(self) -> dict[str, float]:

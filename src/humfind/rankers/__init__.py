@@ -10,11 +10,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from humfind.config import RankConfig
+from humfind.rankers.dtw import Dtw
+from humfind.rankers.fusion import Fusion
 from humfind.rankers.nearest import Nearest
+from humfind.rankers.sequence import Sequence, Windowed
 from humfind.rankers.vote import Vote
 from humfind.types import Hits, InputError, Query, Ranking
 
-__all__ = ["RANKERS", "Nearest", "Ranker", "Vote", "make_ranker"]
+__all__ = ["RANKERS", "Dtw", "Fusion", "Nearest", "Ranker", "Sequence", "Vote", "make_ranker"]
 
 
 class Ranker(Protocol):
@@ -28,14 +31,17 @@ class Ranker(Protocol):
         ...
 
 
-RANKERS: dict[str, Callable[[RankConfig], Ranker]] = {
-    "nearest": lambda config: Nearest(),
-    "vote": lambda config: Vote(config.vote_k),
+RANKERS: dict[str, Callable[[RankConfig, Windowed], Ranker]] = {
+    "nearest": lambda config, songs: Nearest(),
+    "vote": lambda config, songs: Vote(config.vote_k),
+    "sequence": lambda config, songs: Sequence(songs),
+    "dtw": lambda config, songs: Dtw(songs),
+    "fusion": lambda config, songs: Fusion(songs),
 }
 
 
-def make_ranker(config: RankConfig) -> Ranker:
-    """Raises InputError for an unknown name."""
+def make_ranker(config: RankConfig, songs: Windowed) -> Ranker:
+    """songs: the index that is searched. Raises InputError for an unknown name."""
     if config.ranker not in RANKERS:
         raise InputError(f"ranker {config.ranker}: unknown; choose one of {', '.join(RANKERS)}")
-    return RANKERS[config.ranker](config)
+    return RANKERS[config.ranker](config, songs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humfind.config import PRESETS, ModelConfig, RankConfig, TrainConfig, to_dict
+from humfind.config import PRESETS, ModelConfig, TrainConfig, to_dict
 from humfind.embed import Model
 from humfind.training.dataset import Take
 from humfind.training.margin import margin_experiment as margin_rows
@@ -86,7 +86,7 @@ def features_experiment(run: Run, config: ModelConfig, steps: int) -> dict[str, 
     for features in ("f0", "spectrogram"):
         short = replace(config.train, features=features, steps=steps, validate_every=max(1, steps // 4))
         with TemporaryDirectory() as folder:
-            result = train(run.takes(features), replace(config, train=short), Path(folder), rank=RankConfig())
+            result = train(run.takes(features), replace(config, train=short), Path(folder))
         histories[features] = result.history
     return histories
 

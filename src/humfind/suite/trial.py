@@ -23,7 +23,7 @@ class Trial:
 
     def rankings(self, rank: RankConfig) -> list[Ranking]:
         """Every query, ranked; in the order of ``queries``."""
-        return search.rank_all(self.queries, self.index, make_ranker(rank), rank.top)
+        return search.rank_all(self.queries, self.index, make_ranker(rank, self.index), rank.top)
 
     def ranks(self, rank: RankConfig) -> Ints:
         """The rank of each right song, in the order of ``answers``, which must be known."""

@@ -109,3 +109,11 @@ def sung_tempo(melody: Melody, notes_per_s: tuple[float, float]) -> float:
     rate = len(melody.midi) / (melody.total_q * 60.0 / melody.tempo)
     low, high = notes_per_s
     return melody.tempo * float(np.clip(rate, low, high)) / rate
+
+
+def pitch_line(notes: Notes, hop_s: float = 0.01) -> Floats:
+    """The notes as f0: (n,) Hz every ``hop_s``, each note flat at its pitch, 0 where none sounds."""
+    hz = np.zeros(max(1, round(float(notes.end_s[-1]) / hop_s)), np.float32)
+    for start_s, end_s, midi in zip(notes.start_s, notes.end_s, notes.midi, strict=True):
+        hz[round(float(start_s) / hop_s) : round(float(end_s) / hop_s)] = 440.0 * 2.0 ** ((float(midi) - 69.0) / 12.0)
+    return hz

@@ -70,8 +70,8 @@ def train(
 ) -> TrainResult:
     """Train on ``recordings``; go on from what ``out`` holds where ``resume`` and it is the same training.
 
-    rank: the ranker that validates (default: config.py's). on_validation: called after each validation,
-    when all is on disk. Raises InputError where there is too little to learn from, where ``out`` holds
+    rank: the ranker that validates (default: vote, which hears the encoder alone). on_validation: called after
+    each validation, when all is on disk. Raises InputError where there is too little to learn from, where ``out`` holds
     another training, where another process trains there, where the disk is full, and where the device or
     precision asked for is not there.
     """
@@ -85,7 +85,7 @@ def train(
     if not hums[1] or not songs:
         raise InputError(f"validation: {hums[1]} hums, {songs} songs; give more songs that have hums")
     bank = make_bank(learned, config)
-    keeper = _Keeper(config, out, bank, held_out, rank or RankConfig(), on_validation)
+    keeper = _Keeper(config, out, bank, held_out, rank or RankConfig(ranker="vote"), on_validation)
     keeper.facts = {
         "data": {"sha256": bank.checksum, "songs": len(train_ids), "hums": hums[0]},
         "validation": {"songs": len(validation_ids), "hums": hums[1]},

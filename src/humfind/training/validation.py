@@ -21,7 +21,7 @@ def validate(model: Model, takes: Sequence[Take], rank: RankConfig) -> Report:
     hums = [take for take in takes if take.kind == "hum"]
     index = build_index([take for take in takes if take.kind == "song"], model)
     queries = [make_query(take, model) for take in hums]
-    rankings = search.rank_all(queries, index, make_ranker(rank), rank.top)
+    rankings = search.rank_all(queries, index, make_ranker(rank, index), rank.top)
     return search.evaluate(rankings, {take.name: take.music_id for take in hums}, len(index.music_ids))
 
 

@@ -1,0 +1,284 @@
+"""The whole hum aligned with every song: subsequence dynamic time warping on the circle of pitch classes.
+
+A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, at a local tempo between half and double
+(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at half, once or twice that. The local cost is minus the
+logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
+E-value of their best place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
+from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
+from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
+
+KEYS = 24  # transpositions: quarter tones
+ERROR_SEMITONES = 0.6  # spread of a sung pitch about the song's
+STRAY_SHARE = 0.15  # of a likelihood that does not care for pitch
+FRAME_S = 0.12
+COARSEST_S = 0.24
+CELLS = 1.2e10  # more than these, in a search, and the frames grow longer
+FASTER, SLOWER = np.float32(0.3), np.float32(0.4)  # cost of a step in which the hum runs ahead, or lags
+OFF_START, OFF_END = 6.0, 3.0  # cost of beginning elsewhere than a phrase does, of ending so
+OTHER_TEMPO = 3.0  # added to the log E-value of a hum at half or double the song's tempo
+TEMPOS = (1.0, 0.5, 2.0)  # hum seconds a song second, about which the local tempo may wander
+
+
+class Songs(Protocol):
+    """What is needed of ``humfind.index.Index``. recording_song: a row of music_ids for each recording."""
+
+    @property
+    def music_ids(self) -> tuple[str, ...]: ...
+    @property
+    def contours(self) -> tuple[Contour | None, ...]: ...
+    @property
+    def recording_song(self) -> Ints: ...
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A search's outcome, a row a recording. log_e: smaller is better. tempo: the row of ``TEMPOS`` that gave it."""
+
+    log_e: NDArray[np.float64]
+    tempo: Ints
+    frame_s: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) what it costs there."""
+
+    lines: tuple[Line, ...]
+    level: NDArray[np.int16]
+    start: Floats
+    end: Floats
+    ends: Ints
+    blocks: Ints  # (recordings + 1,) where each one's blocks begin
+    per_block: int
+
+    @classmethod
+    def of(cls, contours: Sequence[Contour], frame_s: float) -> Lines:
+        lines = tuple(line_of(contour, frame_s) for contour in contours)
+        ends = ends_of([len(line.level) for line in lines])
+        per_block = max(1, round(BLOCK_S / frame_s))
+        first, last = ([near(getattr(line, name)) for line in lines] for name in ("first", "last"))
+        return cls(
+            lines,
+            np.concatenate([line.level for line in lines]),
+            np.where(np.concatenate(first), 0, OFF_START).astype(np.float32),
+            np.where(np.concatenate(last), 0, OFF_END).astype(np.float32),
+            ends,
+            ends_of([-(-len(line.level) // per_block) for line in lines]),
+            per_block,
+        )
+
+
+class Dtw:
+    """Every song is aligned: exact, and quick enough for some thousands of songs. Ties fall to the smaller music_id.
+
+    An answer's score is minus the logarithm of its E-value. Raises InputError where the songs have no contours.
+    """
+
+    hits_per_window = 1
+
+    def __init__(self, songs: Songs, threads: int = 0) -> None:
+        contours = [contour for contour in songs.contours if contour is not None]
+        if len(contours) != len(songs.contours):
+            raise InputError("ranker dtw: this index has no contours; build it from f0")
+        self.songs, self.contours = songs, contours
+        self.threads = threads or os.cpu_count() or 1
+        self.lines = lru_cache(maxsize=4)(lambda frame_s: Lines.of(contours, frame_s))
+        self.seconds = sum(float(contour.voiced.sum()) * contour.frame_s for contour in contours)
+
+    def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
+        evidence = self.evidence(query)
+        return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
+
+    def evidence(self, query: Query) -> Evidence:
+        """Align the hum with every recording."""
+        frame_s = self._frame_s(query)
+        outcomes = [self._log_e(query.contour, tempo, frame_s) for tempo in TEMPOS]
+        tempo = np.argmin(outcomes, axis=0)
+        return Evidence(np.min(outcomes, axis=0), tempo.astype(np.int64), frame_s)
+
+    def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
+        """Where in a recording the hum lies best."""
+        nowhere = Match(0.0, query.contour.length_s, 0.0, 1.0)
+        if evidence.log_e[recording] >= NOWHERE:
+            return nowhere
+        tempo = TEMPOS[evidence.tempo[recording]]
+        hum, songs = self._pair(query.contour, tempo, evidence.frame_s)
+        rows = slice(songs.ends[recording], songs.ends[recording + 1])
+        time_s = songs.lines[recording].time_s
+        costs = local_costs()
+        key, first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], hum.level, costs, KEYS)
+        start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
+        contour = self.contours[recording]
+        within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
+        semitones = _transposition(query.contour, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
+        hum_s = float(hum.time_s[-1] - hum.time_s[0]) + evidence.frame_s
+        return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, evidence.frame_s))
+
+    def _frame_s(self, query: Query) -> float:
+        """As fine as ``CELLS`` allows: at half the frames a second, a quarter of the cells."""
+        hum_s = float(query.contour.voiced.sum()) * query.contour.frame_s
+        cells = 2.0 * KEYS * hum_s * self.seconds / FRAME_S**2
+        return FRAME_S if cells <= CELLS else min(COARSEST_S, FRAME_S * float(np.ceil(4 * np.sqrt(cells / CELLS)) / 4))
+
+    def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[Line, Lines]:
+        """The hum's line and the songs', with longer frames for whichever is slower."""
+        return line_of(contour, frame_s * max(1.0, tempo)), self.lines(frame_s * max(1.0, 1.0 / tempo))
+
+    def _log_e(self, contour: Contour, tempo: float, frame_s: float) -> NDArray[np.float64]:
+        hum, songs = self._pair(contour, tempo, frame_s)
+        if len(hum.level) == 0:
+            return np.full(len(self.contours), NOWHERE)
+        best = self._align(hum, songs) / len(hum.level)
+        best[best > NOWHERE] = np.inf
+        lengths, counts = np.diff(songs.ends), np.diff(songs.blocks)
+        owner = np.repeat(np.arange(len(lengths)), counts)
+        log_e = log_evalues(best, owner, (lengths - len(hum.level) / 2) / songs.per_block)
+        return log_e + (OTHER_TEMPO if tempo != 1.0 else 0.0)
+
+    def _align(self, hum: Line, songs: Lines) -> NDArray[np.float64]:
+        """The smallest cost in each block."""
+        best = np.full(int(songs.blocks[-1]), np.inf, np.float32)
+        order = np.argsort(-np.diff(songs.ends), kind="stable")  # dealt out like cards: equal shares of work
+        costs = local_costs()
+
+        def share(thread: int) -> None:
+            rows = order[thread :: self.threads]
+            places = (songs.level, songs.start, songs.end, songs.ends, songs.blocks)
+            _align(*places, songs.per_block, rows, hum.level, costs, best)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(share, range(self.threads)))
+        return best.astype(np.float64)
+
+
+def ranking_of(
+    query: Query, songs: Songs, log_e: NDArray[np.float64], k: int, match: Callable[[int], Match]
+) -> Ranking:
+    """The songs by the E-value of their best recording."""
+    song = songs.recording_song
+    order = np.lexsort((song, log_e))
+    _, first = np.unique(song[order], return_index=True)
+    rows = order[np.sort(first)][:k]
+    answers = [Answer(songs.music_ids[song[row]], -float(log_e[row]), None, match(int(row))) for row in rows]
+    return Ranking(query.name, tuple(answers))
+
+
+@lru_cache
+def local_costs() -> Floats:
+    """What each distance on the circle of pitch classes costs: (LEVELS,) by level of difference."""
+    level = np.arange(LEVELS)
+    semitones = np.minimum(level, LEVELS - level) * (12 / LEVELS)
+    near_pitch = np.exp(-0.5 * (semitones / ERROR_SEMITONES) ** 2)
+    return (-np.log((1 - STRAY_SHARE) * near_pitch + STRAY_SHARE)).astype(np.float32)
+
+
+def _transposition(hum: Contour, semitones: Floats, voiced: NDArray[np.bool_], key: float) -> float:
+    """From the hum to the song, in semitones: the octave of ``key`` that brings their median pitches together."""
+    if not voiced.any() or not hum.voiced.any():
+        return key
+    apart = float(np.median(semitones[voiced]) - np.median(hum.semitones[hum.voiced]))
+    return key + 12.0 * round((apart - key) / 12.0)
+
+
+@njit(nogil=True, cache=True, fastmath=True, boundscheck=False)
+def _align(
+    level: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    ends: np.ndarray,
+    blocks: np.ndarray,
+    per_block: int,
+    rows: np.ndarray,
+    hum: np.ndarray,
+    costs: np.ndarray,
+    best: np.ndarray,
+) -> None:
+    """Fill ``best`` for the recordings ``rows``. One row of the matrix is computed from the two before it alone, so
+    that its cells are independent of each other: that is what makes it quick."""
+    infinity = np.float32(1e9)
+    per_key = LEVELS // KEYS
+    n = len(hum)
+    circle = np.concatenate((costs, costs))  # spares a division for each cell
+    for song in rows:
+        a, m = ends[song], ends[song + 1] - ends[song]
+        if m == 0:
+            continue
+        local = np.empty((LEVELS, m), np.float32)  # cost of each frame for each pitch class
+        for pitch in range(LEVELS):
+            for j in range(m):
+                local[pitch, j] = circle[level[a + j] + LEVELS - pitch]
+        one = np.empty(m + 2, np.float32)  # the row before, after two cells of infinity
+        two = np.empty(m + 2, np.float32)  # the row before that
+        new = np.empty(m + 2, np.float32)
+        for key in range(KEYS):
+            here = local[(hum[0] + key * per_key) % LEVELS]
+            one[:2] = infinity
+            new[:2] = infinity
+            two[:] = infinity
+            for j in range(m):
+                one[j + 2] = here[j] + start[a + j]
+            for i in range(1, n):
+                there = here
+                here = local[(hum[i] + key * per_key) % LEVELS]
+                for j in range(m):
+                    both = one[j + 1]
+                    ahead = one[j] + FASTER
+                    behind = two[j + 1] + there[j] + SLOWER
+                    new[j + 2] = here[j] + min(both, min(ahead, behind))
+                two[:2] = infinity
+                two, one, new = one, new, two
+                new[:2] = infinity
+            for block in range(blocks[song + 1] - blocks[song]):
+                least = best[blocks[song] + block]
+                for j in range(block * per_block, min(m, (block + 1) * per_block)):
+                    least = min(least, one[j + 2] + end[a + j])
+                best[blocks[song] + block] = least
+
+
+@njit(nogil=True, cache=True)
+def _trace(
+    level: np.ndarray, start: np.ndarray, end: np.ndarray, hum: np.ndarray, costs: np.ndarray, keys: int
+) -> tuple[int, int, int]:
+    """The transposition, first and last frame of the best path through one song; -1 where none fits."""
+    n, m = len(hum), len(level)
+    least, answer = np.float32(1e8), (0, -1, -1)
+    cost = np.empty((n, m), np.float32)
+    origin = np.empty((n, m), np.int64)
+    for key in range(keys):
+        shift = key * (LEVELS // keys)
+        for i in range(n):
+            for j in range(m):
+                here = costs[(level[j] - hum[i] - shift) % LEVELS]
+                if i == 0:
+                    cost[i, j], origin[i, j] = here + start[j], j
+                    continue
+                lowest, came = np.float32(1e9), -1
+                if j >= 1:
+                    lowest, came = cost[i - 1, j - 1], origin[i - 1, j - 1]
+                if j >= 2 and cost[i - 1, j - 2] + FASTER < lowest:
+                    lowest, came = cost[i - 1, j - 2] + FASTER, origin[i - 1, j - 2]
+                if i >= 2 and j >= 1:
+                    lagging = cost[i - 2, j - 1] + costs[(level[j] - hum[i - 1] - shift) % LEVELS] + SLOWER
+                    if lagging < lowest:
+                        lowest, came = lagging, origin[i - 2, j - 1]
+                cost[i, j], origin[i, j] = here + lowest, came
+        for j in range(m):
+            if cost[n - 1, j] + end[j] < least:
+                least, answer = cost[n - 1, j] + end[j], (key, origin[n - 1, j], j)
+    return answer

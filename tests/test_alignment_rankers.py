@@ -1,0 +1,172 @@
+"""The rankers that look at every song: lines, local costs and paths against plain Python, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_world import PlainModel, f0_of, hum_of, melody
+
+from humfind import search
+from humfind.index import Song
+from humfind.rankers import Dtw, Fusion, Sequence, dtw, evalue
+from humfind.rankers.fusion import Weights, probabilities
+from humfind.rankers.lines import HOLD_S, LEVELS, line_of
+from humfind.types import Contour, InputError
+
+SONGS = 30
+MODEL = PlainModel()
+
+
+@pytest.fixture(scope="module")
+def index():
+    return search.build_index(((Song(f"{i:02d}"), f0_of(melody(i))) for i in range(SONGS)), MODEL)
+
+
+def query_of(song: int, shift: float = 0.0, tempo: float = 1.0, start_s: float = 7.0, length_s: float = 6.0):
+    return search.make_query(f"{song:02d}.mp3", hum_of(song, start_s, length_s, shift, tempo), MODEL)
+
+
+def test_a_line_leaves_out_long_rests_and_forgets_octaves():
+    voiced = np.repeat([True, False, True, False], [26, 50, 25, 25])
+    semitones = np.where(np.arange(126) < 75, 60, 73).astype(np.float32)
+    line = line_of(Contour(semitones, voiced, 0.04), 0.12)
+    held = int(HOLD_S / 0.04)
+    assert len(line.level) == (26 + held + 25 + held) // 3
+    assert set(line.level.tolist()) == {0, LEVELS // 12}
+    assert np.flatnonzero(line.first).tolist() == [0, (26 + held) // 3]
+    assert line.time_s[np.flatnonzero(line.first)[1]] == pytest.approx(3.0, abs=0.12)
+    assert line.last[-1]
+
+
+def test_a_silent_contour_has_an_empty_line():
+    line = line_of(Contour(np.zeros(50, np.float32), np.zeros(50, bool), 0.04), 0.12)
+    assert len(line.level) == len(line.first) == len(line.last) == 0
+
+
+def plain_dtw(song, start, end, hum, key):
+    """The recursion as written in the module's head, cell by cell: the cheapest end of each frame of the song."""
+    costs = dtw.local_costs()
+
+    def local(i, j):
+        return costs[(int(song[j]) - int(hum[i]) - key * LEVELS // dtw.KEYS) % LEVELS]
+
+    n, m = len(hum), len(song)
+    total = np.full((n, m), np.inf)
+    for i in range(n):
+        for j in range(m):
+            if i == 0:
+                total[i, j] = local(i, j) + start[j]
+                continue
+            ways = [total[i - 1, j - 1]] if j >= 1 else []
+            ways += [total[i - 1, j - 2] + dtw.FASTER] if j >= 2 else []
+            ways += [total[i - 2, j - 1] + local(i - 1, j) + dtw.SLOWER] if i >= 2 and j >= 1 else []
+            total[i, j] = local(i, j) + min(ways, default=np.inf)
+    return total[-1] + end
+
+
+def test_the_quick_alignment_is_the_plain_one():
+    rng = np.random.default_rng(0)
+    contours = [
+        Contour(rng.uniform(50, 70, n).astype(np.float32), rng.random(n) < 0.8, 0.04) for n in (300, 40, 701, 6)
+    ]
+    songs = dtw.Lines.of(contours, 0.12)
+    hum = rng.integers(0, LEVELS, 15).astype(np.int16)
+    best = np.full(int(songs.blocks[-1]), np.inf, np.float32)
+    rows = np.arange(len(contours))
+    arrays = (songs.level, songs.start, songs.end, songs.ends, songs.blocks)
+    dtw._align(*arrays, songs.per_block, rows, hum, dtw.local_costs(), best)
+    for row in rows:
+        part = slice(songs.ends[row], songs.ends[row + 1])
+        level, start, end = songs.level[part], songs.start[part], songs.end[part]
+        plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(dtw.KEYS)], axis=0, initial=np.inf)
+        for block in range(songs.blocks[row + 1] - songs.blocks[row]):
+            least = plain[block * songs.per_block : (block + 1) * songs.per_block].min()
+            found = best[songs.blocks[row] + block]
+            assert found == pytest.approx(least, rel=1e-5) if np.isfinite(least) else found > 1e8
+        key, first, last = dtw._trace(level, start, end, hum, dtw.local_costs(), dtw.KEYS)
+        if np.isfinite(plain.min()):
+            assert plain_dtw(level, start, end, hum, key)[last] == pytest.approx(plain.min(), rel=1e-5)
+            assert 0 <= first <= last
+        else:
+            assert last == -1
+
+
+@pytest.mark.parametrize("make", [Dtw, Fusion])
+@pytest.mark.parametrize(("shift", "tempo"), [(0, 1), (-5, 1.25), (3.5, 0.8), (12, 0.45), (-17, 2.2)])
+def test_a_hum_finds_its_song_in_any_key_and_tempo(index, make, shift, tempo):
+    right = [query_of(song, shift, tempo) for song in range(0, SONGS, 3)]
+    firsts = [search.search(query, index, make(index)).music_ids[0] for query in right]
+    assert firsts == [query.name[:2] for query in right]
+
+
+def test_sequence_finds_a_hum_of_several_windows(index):
+    queries = [query_of(song, -4, 1.25, 3.0, 14.0) for song in range(0, SONGS, 3)]
+    firsts = [search.search(query, index, Sequence(index)).music_ids[0] for query in queries]
+    assert np.mean([first == query.name[:2] for first, query in zip(firsts, queries, strict=True)]) >= 0.9
+
+
+def test_the_match_tells_place_key_and_tempo(index):
+    match = search.search(query_of(3, -5, 1.25), index, Dtw(index)).answers[0].match
+    assert match is not None
+    assert match.start_s == pytest.approx(7.0, abs=0.5)
+    assert match.end_s == pytest.approx(13.0, abs=0.5)
+    assert match.semitones == pytest.approx(5, abs=0.3)
+    assert match.tempo_ratio == pytest.approx(1.25, abs=0.15)
+
+
+@pytest.mark.parametrize("make", [Dtw, Fusion])
+def test_threads_change_nothing(index, make):
+    query = query_of(4, 2, 1.1)
+    assert search.search(query, index, make(index, threads=1)) == search.search(query, index, make(index, threads=3))
+
+
+@pytest.mark.parametrize("make", [Dtw, Sequence, Fusion])
+def test_silence_is_ranked_all_the_same(index, make):
+    hum = hum_of(0, 2.0, 6.0)
+    query = search.make_query("q", replace(hum, hz=np.zeros_like(hum.hz)), MODEL)
+    assert len(search.search(query, index, make(index)).answers) == 10
+
+
+def test_songs_without_contours_cannot_be_aligned(index):
+    with pytest.raises(InputError, match="no contours"):
+        Dtw(replace(index, contours=(None,) * len(index.contours)))
+
+
+def test_a_long_song_must_match_better_than_a_short_one():
+    rng = np.random.default_rng(0)
+    owner = np.concatenate([[0], np.repeat(np.arange(1, 40), 25)])
+    best = np.maximum(rng.normal(1.0, 0.1, len(owner)), 0.8)
+    best[owner == 0], best[np.flatnonzero(owner == 1)[0]] = 0.7, 0.69
+    log_e = evalue.log_evalues(best, owner, np.bincount(owner).astype(float))
+    assert np.argmin(log_e) == 0
+    assert log_e[0] < log_e[1] < np.min(log_e[2:])
+
+
+def test_log_evalues_are_about_right_by_chance():
+    """By chance, as many recordings fall below an E-value as it says."""
+    rng = np.random.default_rng(1)
+    owner = np.repeat(np.arange(4000), 10)
+    log_e = evalue.log_evalues(rng.normal(1.0, 0.1, len(owner)), owner, np.full(4000, 10.0))
+    assert np.mean(log_e < np.log(0.05)) == pytest.approx(0.05, abs=0.015)
+
+
+def test_where_nothing_fits_nothing_is_likely():
+    assert (evalue.log_evalues(np.full(3, np.inf), np.arange(3), np.ones(3)) == evalue.NOWHERE).all()
+
+
+def test_probabilities_and_none_of_them_make_one():
+    chance = probabilities(np.array([-9.0, -2.0, 3.0]), none=-2.0)
+    assert chance[0] > 0.99
+    assert chance[1] == pytest.approx((1 - chance[0] - chance[2]) / 2)
+    assert probabilities(np.array([2.0, 3.0]), none=-2.0).sum() < 0.05
+
+
+def test_fusion_says_how_sure_it_is(index):
+    sure = search.search(query_of(5, 3, 1.1), index, Fusion(index, Weights()))
+    rng = np.random.default_rng(0)
+    noise = Contour(rng.uniform(50, 70, 150).astype(np.float32), np.ones(150, bool), 0.04)
+    unsure = search.search(replace(query_of(5), contour=noise), index, Fusion(index, Weights(sequence=0.0)))
+    assert sure.answers[0].probability > 0.5 > unsure.answers[0].probability
+    assert sum(answer.probability for answer in sure.answers) <= 1 + 1e-9
