@@ -2,8 +2,8 @@
 
 Read from FOLDER (default: the environment variable HUMFIND_REAL_DATA), which holds humtrans_valid_hums.jsonl.gz and
 humtrans_valid_targets.jsonl.gz (Liu et al. 2023), mast_open.parquet (Bozkurt et al. 2017), pop909_melodies.jsonl.gz
-(Wang et al. 2020), medleydb_melody_f0.parquet (Bittner et al. 2014) and mtc_ann.jsonl.gz (Meertens MTC-ANN 2.0.1). Nothing
-of it is copied; what is simulated says so in its name.
+(Wang et al. 2020), medleydb_melody_f0.parquet (Bittner et al. 2014) and mtc_ann.jsonl.gz (Meertens MTC-ANN 2.0.1).
+Nothing of it is copied; what is simulated says so in its name.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from humfind.data.abc import TuneError, parse_tune, split_tunes
 from humfind.data.tunebooks import corpus_folder
 from humfind.synth.hum import perform
 from humfind.synth.melody import Notes, from_lengths, sung_tempo, timed
+from humfind.synth.mix import heard_in_mix
 from humfind.types import F0
 
 HOP_S = 0.01
@@ -128,39 +129,7 @@ def notes_of(f0: F0) -> Notes:
     return Notes(rows[:, 0] * np.float32(f0.hop_s), rows[:, 1] * np.float32(f0.hop_s), rows[:, 2])
 
 
-def damaged(f0: F0, rng: np.random.Generator) -> F0:
-    """What a melody tracker makes of a line within a mix: gaps, octave errors, jumps to other instruments.
-
-    Made to these figures of a polyphonic tracker on real mixes: 0.4 jumps of more than nine semitones a voiced
-    second, median voiced run 0.49 s, voiced share 0.61.
-    """
-    hz, n = f0.hz.astype(np.float64).copy(), len(f0.hz)
-    voiced = hz > 0
-    i = 0
-    while i < n:  # slips of 0.1 to 0.8 s, one every five seconds
-        i += round(rng.exponential(4.5) / f0.hop_s) + 1
-        j = i + round(rng.uniform(0.1, 0.8) / f0.hop_s)
-        factor = rng.choice([0.5, 2.0, 2.0 ** (rng.uniform(9, 20) / 12), 2.0 ** (-rng.uniform(9, 20) / 12)])
-        hz[i:j] *= factor
-        i = j
-    i = 0
-    while i < n:  # gaps
-        i += round(rng.exponential(0.75) / f0.hop_s) + 1
-        j = i + round(rng.uniform(0.05, 0.5) / f0.hop_s)
-        hz[i:j] = 0
-        i = j
-    i = 0
-    while i < n:  # another instrument where nobody sings
-        i += round(rng.exponential(3.0) / f0.hop_s) + 1
-        j = i + round(rng.uniform(0.2, 1.0) / f0.hop_s)
-        here = np.arange(i, min(j, n))
-        hz[here[~voiced[here]]] = 440 * 2 ** (rng.uniform(-18, 6) / 12)
-        i = j
-    hz *= 2 ** (0.15 / 12 * rng.standard_normal(n))
-    return f0_of(np.where((hz > 40) & (hz < 2000), hz, 0), f0.hop_s)
-
-
-def _phrases(notes: Notes, seconds: float, rng: np.random.Generator) -> Notes | None:
+def phrase(notes: Notes, seconds: float, rng: np.random.Generator) -> Notes | None:
     """A part of a song that somebody might hum: from the start of a phrase, about ``seconds`` long."""
     gaps = notes.start_s[1:] - notes.end_s[:-1]
     starts = np.concatenate([notes.start_s[:1], notes.start_s[1:][gaps > 0.3]])
@@ -177,7 +146,7 @@ def _hums(songs: list[tuple[str, Notes]], each: int, length_s: tuple[float, floa
     for row, (music_id, notes) in enumerate(songs):
         for take in range(each):
             rng = np.random.default_rng([seed, row, take])
-            part = _phrases(notes, float(rng.uniform(*length_s)), rng)
+            part = phrase(notes, float(rng.uniform(*length_s)), rng)
             if part is not None:
                 hums.append((f"{music_id}_{take}", music_id, f0_of(perform(part, rng, HummerConfig()).hz)))
     return hums
@@ -189,7 +158,10 @@ def medley(data: Path) -> Suite:
 
     rows = pq.read_table(data / "medleydb_melody_f0.parquet").to_pylist()
     clean = [(row["music_id"], f0_of(row["hz"], row["hop_s"])) for row in rows]
-    songs = [(music_id, damaged(f0, np.random.default_rng([1, i]))) for i, (music_id, f0) in enumerate(clean)]
+    songs = [
+        (music_id, f0_of(heard_in_mix(f0.hz, f0.hop_s, np.random.default_rng([1, i])), f0.hop_s))
+        for i, (music_id, f0) in enumerate(clean)
+    ]
     hums = _hums([(music_id, notes_of(f0)) for music_id, f0 in clean], 2, (10.0, 30.0), 2)
     return Suite("medley-mix-simulated", (*songs, *pop909(data)), tuple(hums))
 
@@ -199,7 +171,7 @@ def popmix(data: Path) -> Suite:
     songs, hummed = [], []
     for row, (music_id, f0) in enumerate(pop909(data)):
         chosen = int(music_id[3:]) % 10 == 4
-        songs.append((music_id, damaged(f0, np.random.default_rng([3, row])) if chosen else f0))
+        songs.append((music_id, f0_of(heard_in_mix(f0.hz, HOP_S, np.random.default_rng([3, row]))) if chosen else f0))
         hummed += [(music_id, notes_of(f0))] if chosen else []
     return Suite("pop-mix-simulated", tuple(songs), tuple(_hums(hummed, 2, (8.0, 25.0), 4)))
 
@@ -217,7 +189,7 @@ def mtc(data: Path) -> Suite:
         second = len(notes) / (notes[-1, 1] - notes[0, 0]) / 2.4  # 2.4 notes a second
         rng = np.random.default_rng([5, row])
         columns = (notes * [second, second, 1]).astype(np.float32).T
-        part = _phrases(Notes(*columns), float(rng.uniform(6, 15)), rng)
+        part = phrase(Notes(*columns), float(rng.uniform(6, 15)), rng)
         if part is not None:
             hums.append((tune["tune"], family, f0_of(perform(part, rng, HummerConfig()).hz)))
     return Suite("mtc-variants-simulated", (*songs, *pop909(data)), tuple(hums))

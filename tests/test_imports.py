@@ -51,7 +51,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "f0.extract": (GROUND | DISK | {"data"}, AUDIO),
     "f0": (GROUND, TRACKER_LIBRARIES | AUDIO | PURE),
     "encoders": (GROUND, TORCH),
-    "data": (LIGHT | {"synth", "contour"}, TABULAR | AUDIO | {"music21", "scipy", "joblib"}),
+    "data": (LIGHT | {"synth", "contour"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
     "submission": (GROUND | DISK | {"data"}, TABULAR),
     "index": (GROUND | DISK, TABULAR | {"faiss"}),
     "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),

@@ -217,7 +217,9 @@ def predict(
 @app.command()
 def score(
     submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="a submission.csv")],
-    answers: Annotated[Path, typer.Argument(metavar="ANSWERS", help="a CSV with the header hum,music_id")],
+    answers: Annotated[
+        Path, typer.Argument(metavar="ANSWERS", help="a CSV with the header hum,music_id, or a train_meta.csv")
+    ],
 ) -> None:
     """The MRR of a submission."""
     from humfind import metrics

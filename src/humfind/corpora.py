@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from humfind.data.corpus import Corpus, Part
     from humfind.types import Floats
 
 corpora = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bring in a corpus of another kind.")
@@ -76,3 +79,166 @@ def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: 
             write_part(aside, number, stored[start : start + size])
         os.replace(aside, folder)
     return sum(not row.f0.voiced.any() for row in stored)
+
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="the corpus as its owners hand it out, unpacked")]
+Data = Annotated[Path, typer.Option("--out", metavar="DATA", help="a folder that is not there yet, or this command's")]
+NewStore = Annotated[Path, typer.Option("--out", metavar="STORE", help="f0 store, not there yet")]
+
+
+@corpora.command("mir-qbsh")
+def mir_qbsh(
+    folder: Folder,
+    out: Data,
+    labelled: Annotated[
+        bool, typer.Option(help="take the hums' pitch as labelled by hand (.pv), not from audio")
+    ] = False,
+) -> None:
+    """4,431 sung or hummed queries of 48 songs (Roger Jang's MIR-QBSH)."""
+    from humfind.data import mir_qbsh as corpus
+
+    write_data(corpus.read(folder, labelled), out)
+
+
+@corpora.command("mtg-qbh")
+def mtg_qbh(folder: Folder, out: Data) -> None:
+    """118 queries of commercial songs (MTG-QBH); the songs are yours to add."""
+    from humfind.data import mtg_qbh as corpus
+
+    write_data(corpus.read(folder), out)
+    print(f"put the songs into {out / 'public_test/full_song'}, named by the music_id of {out / 'songs.csv'}")
+
+
+@corpora.command("humtrans")
+def humtrans(
+    folder: Folder, out: Data, part: Annotated[str, typer.Option(help="train | valid | test")] = "test"
+) -> None:
+    """Hums of ten singers and their melodies (HumTrans)."""
+    from humfind.data import humtrans as corpus
+
+    write_data(corpus.read(folder, part), out)
+
+
+@corpora.command("mast")
+def mast(folder: Folder, out: Data, grade: Annotated[str, typer.Option(help="pass | fail | all")] = "all") -> None:
+    """Candidates who sing back a melody, as f0 (MASTmelody)."""
+    from humfind.data import mast as corpus
+    from humfind.types import InputError
+
+    if grade not in corpus.GRADES:
+        raise InputError(f"grade {grade}: unknown; choose one of {', '.join(corpus.GRADES)}")
+    write_data(corpus.read(folder, grade), out)
+
+
+@corpora.command("pop909")
+def pop909(folder: Folder, out: NewStore, split: str = "public_test") -> None:
+    """The melodies of 909 pop songs (POP909) into an f0 store."""
+    from humfind.data import pop909 as corpus
+
+    write_songs(corpus.read(folder), out, split)
+
+
+@corpora.command("melodies")
+def melodies(folder: Folder, out: NewStore, split: str = "public_test") -> None:
+    """A folder of MIDI, ABC or kern files into an f0 store."""
+    from humfind.data import melodies as corpus
+
+    write_songs(corpus.read(folder), out, split)
+
+
+def write_data(corpus: Corpus, out: Path) -> None:
+    """``out`` in the competition's layout: hums and answers in public_test, titles in songs.csv, what is f0 and not
+    audio in the store ``out``/f0. Put together aside and renamed: whole or not at all.
+
+    Raises InputError where ``out`` holds something already.
+    """
+    aside = _aside_of(out)
+    for kind, parts in (("hum", corpus.hums), ("song", corpus.songs)):
+        audible = [part for part in parts if part.audio is not None]
+        if kind == "hum" and audible:
+            (aside / "public_test" / "hum").mkdir(parents=True)
+        for part in audible:
+            shutil.copyfile(str(part.audio), aside / "public_test" / "hum" / part.name)
+        _store(parts, aside / "f0", "public_test", kind)
+    (aside / "public_test").mkdir(parents=True, exist_ok=True)
+    rows = [(hum.name, hum.music_id) for hum in sorted(corpus.hums, key=lambda hum: hum.name)]
+    _table(aside / "public_test" / "answers.csv", ("hum", "music_id"), rows)
+    titles = {song.music_id: song.title for song in corpus.songs if song.title}
+    if titles:
+        _table(aside / "songs.csv", ("music_id", "title"), sorted(titles.items()))
+    os.replace(aside, out)
+    _tell(corpus)
+    ids = len({song.music_id for song in corpus.songs})
+    print(f"{len(corpus.hums)} hums of {ids} songs: {out}")
+    print(f"search them: humfind predict {out} --f0 {out / 'f0'} --split public_test --model pretrained --out out.csv")
+
+
+def write_songs(corpus: Corpus, out: Path, split: str) -> None:
+    """The songs' f0 as the store ``out``, with songs.csv in it. Raises InputError as ``write_data`` does."""
+    from humfind.data.zalo import SPLITS
+    from humfind.types import InputError
+
+    if split not in SPLITS:
+        raise InputError(f"split {split}: unknown; choose one of {', '.join(SPLITS)}")
+    if not corpus.songs:
+        raise InputError(f"no melody could be read: {'; '.join(': '.join(skip) for skip in corpus.skipped[:3])}")
+    aside = _aside_of(out)
+    _store(corpus.songs, aside, split, "song")
+    titles = {song.music_id: song.title for song in corpus.songs if song.title}
+    if titles:
+        _table(aside / "songs.csv", ("music_id", "title"), sorted(titles.items()))
+    os.replace(aside, out)
+    _tell(corpus)
+    print(f"{len(corpus.songs)} songs: {out}")
+    print(f"make them searchable: humfind index {out} --model pretrained --out INDEX")
+
+
+def _aside_of(out: Path) -> Path:
+    from humfind.types import InputError
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: holds something already; choose another folder or delete this one")
+    aside = out.absolute().with_name(f".{out.absolute().name}.part")
+    shutil.rmtree(aside, ignore_errors=True)  # what a kill left
+    aside.mkdir(parents=True)
+    return aside
+
+
+def _store(parts: Sequence[Part], out: Path, split: str, kind: str) -> None:
+    """Those with f0, as a foreign store: nobody's tracker made them. Raises InputError for two of one stem."""
+    import numpy as np
+
+    from humfind.config import F0Config
+    from humfind.data.notes import HOP_S
+    from humfind.data.zalo import stem
+    from humfind.f0.store import StoredF0, write_part
+    from humfind.types import F0, InputError
+
+    rows = [
+        StoredF0(part.name, part.music_id, F0(part.hz, (part.hz > 0).astype(np.float32), HOP_S))
+        for part in sorted(parts, key=lambda part: part.name)
+        if part.hz is not None
+    ]
+    seen: dict[str, str] = {}
+    for row in rows:
+        if seen.setdefault(stem(row.path), row.path) is not row.path:
+            raise InputError(f"{seen[stem(row.path)]} and {row.path}: one stem; rename one of the two")
+    folder = out / split / kind
+    if rows:
+        folder.mkdir(parents=True)
+    for number, start in enumerate(range(0, len(rows), F0Config.part_size)):
+        write_part(folder, number, rows[start : start + F0Config.part_size])
+
+
+def _table(path: Path, header: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _tell(corpus: Corpus) -> None:
+    for path, reason in corpus.skipped[:10]:
+        print(f"skipped: {path}: {reason}", file=sys.stderr)
+    if len(corpus.skipped) > 10:
+        print(f"skipped: {len(corpus.skipped) - 10} more", file=sys.stderr)

@@ -169,9 +169,14 @@ def read_table(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def read_answers(path: Path) -> dict[str, str]:
-    """hum stem -> music_id, from a CSV with the header hum,music_id; hums with or without suffix, folder."""
+    """hum stem -> music_id, from a CSV with the header hum,music_id, or from a train_meta.csv; hums with or without
+    suffix, folder."""
     answers: dict[str, str] = {}
-    for hum, music_id in read_table(path, ANSWERS_HEADER):
+    if path.name == "train_meta.csv":
+        rows = [(hum, music_id) for music_id, _, hum in read_table(path, META_HEADER)]
+    else:
+        rows = [(hum, music_id) for hum, music_id in read_table(path, ANSWERS_HEADER)]
+    for hum, music_id in rows:
         if answers.setdefault(stem(hum), composed(music_id)) != composed(music_id):
             raise InputError(f"{path}: {hum} has two answers; keep one")
     return answers

@@ -100,3 +100,35 @@ def differences(found: Mapping[str, Interval], claim: str) -> Figure:
     axis.grid(axis="y", visible=False)
     style.panel(axis, "", "difference of MRR@10", "")
     return figure
+
+
+def calibration(stated: np.ndarray, right: np.ndarray, here: np.ndarray) -> Figure:
+    """Whether probabilities mean what they say, and whether "not here" is noticed.
+
+    stated: (n,) the probability of the first answer. right: (n,) whether it was the song. here: (n,) whether the song
+    was in the index at all.
+    """
+    thresholds = np.sort(np.unique(stated))[::-1]
+    found = np.array([np.mean(stated[here] >= t) for t in thresholds])
+    false = np.array([np.mean(stated[~here] >= t) for t in thresholds])
+    area = float(np.mean(stated[here][:, None] > stated[~here][None]))
+    claim = f"How sure it is tells whether the song is there: area under the curve {area:.2f}"
+    look = f"{len(stated)} searches, the right song in the index in {here.mean():.0%} of them. Dashed: perfect; chance."
+    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.2))
+    left, side = axes[0]
+    edges = np.linspace(0, 1, 6)
+    bins = np.clip(np.digitize(stated, edges) - 1, 0, 4)
+    for chosen in range(5):
+        inside = bins == chosen
+        if inside.any():
+            left.plot(stated[inside].mean(), right[inside].mean(), "o", color=style.SONG, markersize=9)
+            point = (float(stated[inside].mean()), float(right[inside].mean()))
+            left.annotate(str(int(inside.sum())), point, (0, 9), textcoords="offset points", ha="center")
+    left.plot([0, 1], [0, 1], color=style.INK, linestyle="--", linewidth=1)
+    left.set_ylim(-0.03, 1.1)
+    style.panel(left, "reliability (numbers: searches)", "stated probability", "share right")
+    side.plot(np.append(0, false), np.append(0, found), color=style.SONG, linewidth=2)
+    side.plot([0, 1], [0, 1], color=style.INK, linestyle="--", linewidth=1)
+    side.set_ylim(-0.03, 1.1)
+    style.panel(side, "is it here at all?", "false alarms among songs that are not", "found among songs that are")
+    return figure

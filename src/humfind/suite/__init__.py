@@ -5,6 +5,7 @@ Notebook 03's are in ``suite.training``, which takes seconds to import.
 
 from humfind.suite.pairs import Pair, octave_jumps, spread, typical
 from humfind.suite.ranking import (
+    compare_models,
     compare_rankers,
     difference_claim,
     ranker_claim,
@@ -12,7 +13,7 @@ from humfind.suite.ranking import (
     vote_curve,
     worst_queries,
 )
-from humfind.suite.run import Run, open_run
+from humfind.suite.run import Run, open_run, shipped
 from humfind.suite.space import census, neighbours, window_map
 from humfind.suite.trial import Trial
 
@@ -21,12 +22,14 @@ __all__ = [
     "Run",
     "Trial",
     "census",
+    "compare_models",
     "compare_rankers",
     "difference_claim",
     "neighbours",
     "octave_jumps",
     "open_run",
     "ranker_claim",
+    "shipped",
     "spread",
     "submit",
     "typical",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +103,19 @@ def compare_rankers(trials: Mapping[str, Trial], rank: RankConfig) -> Comparison
         (name, ranker): trial.ranks(replace(rank, ranker=ranker)) for name, trial in known.items() for ranker in RANKERS
     }
     return Comparison(ranks, {name: len(trial.index.music_ids) for name, trial in known.items()})
+
+
+def compare_models(run: Run, models: Mapping[str, Model], trials: Sequence[str], rankers: Sequence[str]) -> Comparison:
+    """Each model's search of the same songs for the same hums; validation is what the first model did not learn."""
+    first = next(iter(models.values()))
+    made = {(name, model): run.trial(name, models[model], first) for name in trials for model in models}
+    known = {key: trial for key, trial in made.items() if trial.answers}
+    ranks = {
+        (name, f"{ranker}, {model}"): trial.ranks(RankConfig(ranker=ranker))
+        for ranker in rankers
+        for (name, model), trial in known.items()
+    }
+    return Comparison(ranks, {name: len(trial.index.music_ids) for (name, _), trial in known.items()})
 
 
 def ranker_claim(results: Comparison) -> str:

@@ -22,7 +22,7 @@ from humfind.embed import Model
 from humfind.f0 import make_tracker
 from humfind.f0.audio import load
 from humfind.hear import Shelf, hear
-from humfind.predict import default_store, recordings
+from humfind.predict import PRETRAINED, default_store, load_model, recordings
 from humfind.suite.pairs import Pair
 from humfind.suite.trial import Trial
 from humfind.training.dataset import Take
@@ -50,6 +50,11 @@ def open_run(data: str, run_dir: str, f0: F0Config) -> Run:
     out = Path(run_dir) if run_dir else paths.home() / "runs" / folder.resolve().name
     (out / "results").mkdir(parents=True, exist_ok=True)
     return Run(folder, out, f0)
+
+
+def shipped() -> Model:
+    """The model that the package carries."""
+    return load_model(PRETRAINED)[0]
 
 
 @dataclass(frozen=True)
@@ -266,13 +271,16 @@ class Run:
         config = replace(default, train=short)
         return Model.load(train(self.takes("f0"), config, quick.parent).checkpoint)
 
-    def trial(self, name: str, model: Model) -> Trial:
-        """validation (the songs that training did not see) or a split: its songs indexed, its hums as queries."""
+    def trial(self, name: str, model: Model, trained: Model | None = None) -> Trial:
+        """validation (the songs that training did not see) or a split: its songs indexed, its hums as queries.
+
+        trained: whose training held the validation songs out (default: this model's).
+        """
         split = self.splits["train" if name == "validation" else name]
         songs, hums = (self.heard(split.name, kind) for kind in ("song", "hum"))
         answers = split.answers
         if name == "validation":
-            settings = model.config.train
+            settings = (trained or model).config.train
             chosen = set(self.split_by_song(settings.validation_share, settings.seed)[1])
             songs = [(item, f0) for item, f0 in songs if item.music_id in chosen]
             hums = [(item, f0) for item, f0 in hums if item.music_id in chosen]
