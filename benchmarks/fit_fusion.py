@@ -18,11 +18,10 @@ from scipy.optimize import minimize
 
 from benchmarks import suites
 from humfind import search
-from humfind.config import HummerConfig
+from humfind.config import FusionConfig, HummerConfig
 from humfind.index import Song
 from humfind.predict import load_model
 from humfind.rankers.dtw import Dtw
-from humfind.rankers.fusion import Weights
 from humfind.rankers.sequence import Sequence
 from humfind.synth.hum import HOP_S, perform
 from humfind.synth.mix import heard_in_mix
@@ -102,7 +101,7 @@ def main() -> None:
     even = np.arange(len(values)) % 2 == 0
     weights = fit(values[even], right[even])
     print("fitted: dtw {:.3f}, sequence {:.3f}, none {:.3f}".format(*weights))
-    shipped = Weights()
+    shipped = FusionConfig()
     print(f"shipped: dtw {shipped.dtw:.3f}, sequence {shipped.sequence:.3f}, none {shipped.none:.3f}")
     test, answer = values[~even], right[~even]
     for name, used in (

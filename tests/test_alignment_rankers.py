@@ -9,13 +9,15 @@ import pytest
 from tiny_world import PlainModel, f0_of, hum_of, melody
 
 from humfind import search
+from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
 from humfind.rankers import Dtw, Fusion, Sequence, dtw, evalue
-from humfind.rankers.fusion import Weights, probabilities
-from humfind.rankers.lines import HOLD_S, LEVELS, line_of
+from humfind.rankers.fusion import probabilities
+from humfind.rankers.lines import LEVELS, line_of
 from humfind.types import Contour, InputError
 
 SONGS = 30
+CONFIG = DtwConfig()
 MODEL = PlainModel()
 
 
@@ -31,8 +33,8 @@ def query_of(song: int, shift: float = 0.0, tempo: float = 1.0, start_s: float =
 def test_a_line_leaves_out_long_rests_and_forgets_octaves():
     voiced = np.repeat([True, False, True, False], [26, 50, 25, 25])
     semitones = np.where(np.arange(126) < 75, 60, 73).astype(np.float32)
-    line = line_of(Contour(semitones, voiced, 0.04), 0.12)
-    held = int(HOLD_S / 0.04)
+    line = line_of(Contour(semitones, voiced, 0.04), 0.12, 0.3)
+    held = int(0.3 / 0.04)
     assert len(line.level) == (26 + held + 25 + held) // 3
     assert set(line.level.tolist()) == {0, LEVELS // 12}
     assert np.flatnonzero(line.first).tolist() == [0, (26 + held) // 3]
@@ -41,13 +43,13 @@ def test_a_line_leaves_out_long_rests_and_forgets_octaves():
 
 
 def test_a_silent_contour_has_an_empty_line():
-    line = line_of(Contour(np.zeros(50, np.float32), np.zeros(50, bool), 0.04), 0.12)
+    line = line_of(Contour(np.zeros(50, np.float32), np.zeros(50, bool), 0.04), 0.12, 0.3)
     assert len(line.level) == len(line.first) == len(line.last) == 0
 
 
 def plain_dtw(song, start, end, hum, key):
     """The recursion as written in the module's head, cell by cell: the cheapest end of each frame of the song."""
-    costs = dtw.local_costs()
+    costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
 
     def local(i, j):
         return costs[(int(song[j]) - int(hum[i]) - key * LEVELS // dtw.KEYS) % LEVELS]
@@ -60,8 +62,8 @@ def plain_dtw(song, start, end, hum, key):
                 total[i, j] = local(i, j) + start[j]
                 continue
             ways = [total[i - 1, j - 1]] if j >= 1 else []
-            ways += [total[i - 1, j - 2] + dtw.FASTER] if j >= 2 else []
-            ways += [total[i - 2, j - 1] + local(i - 1, j) + dtw.SLOWER] if i >= 2 and j >= 1 else []
+            ways += [total[i - 1, j - 2] + CONFIG.faster] if j >= 2 else []
+            ways += [total[i - 2, j - 1] + local(i - 1, j) + CONFIG.slower] if i >= 2 and j >= 1 else []
             total[i, j] = local(i, j) + min(ways, default=np.inf)
     return total[-1] + end
 
@@ -71,12 +73,14 @@ def test_the_quick_alignment_is_the_plain_one():
     contours = [
         Contour(rng.uniform(50, 70, n).astype(np.float32), rng.random(n) < 0.8, 0.04) for n in (300, 40, 701, 6)
     ]
-    songs = dtw.Lines.of(contours, 0.12)
+    songs = dtw.Lines.of(contours, 0.12, CONFIG)
     hum = rng.integers(0, LEVELS, 15).astype(np.int16)
     best = np.full(int(songs.blocks[-1]), np.inf, np.float32)
     rows = np.arange(len(contours))
+    steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
+    costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
     arrays = (songs.level, songs.start, songs.end, songs.ends, songs.blocks)
-    dtw._align(*arrays, songs.per_block, rows, hum, dtw.local_costs(), best)
+    dtw._align(*arrays, songs.per_block, rows, hum, costs, *steps, best)
     for row in rows:
         part = slice(songs.ends[row], songs.ends[row + 1])
         level, start, end = songs.level[part], songs.start[part], songs.end[part]
@@ -85,7 +89,7 @@ def test_the_quick_alignment_is_the_plain_one():
             least = plain[block * songs.per_block : (block + 1) * songs.per_block].min()
             found = best[songs.blocks[row] + block]
             assert found == pytest.approx(least, rel=1e-5) if np.isfinite(least) else found > 1e8
-        key, first, last = dtw._trace(level, start, end, hum, dtw.local_costs(), dtw.KEYS)
+        key, first, last = dtw._trace(level, start, end, hum, costs, *steps)
         if np.isfinite(plain.min()):
             assert plain_dtw(level, start, end, hum, key)[last] == pytest.approx(plain.min(), rel=1e-5)
             assert 0 <= first <= last
@@ -164,9 +168,11 @@ def test_probabilities_and_none_of_them_make_one():
 
 
 def test_fusion_says_how_sure_it_is(index):
-    sure = search.search(query_of(5, 3, 1.1), index, Fusion(index, Weights()))
+    sure = search.search(query_of(5, 3, 1.1), index, Fusion(index))
     rng = np.random.default_rng(0)
     noise = Contour(rng.uniform(50, 70, 150).astype(np.float32), np.ones(150, bool), 0.04)
-    unsure = search.search(replace(query_of(5), contour=noise), index, Fusion(index, Weights(sequence=0.0)))
+    unsure = search.search(
+        replace(query_of(5), contour=noise), index, Fusion(index, RankConfig(fusion=FusionConfig(sequence=0.0)))
+    )
     assert sure.answers[0].probability > 0.5 > unsure.answers[0].probability
     assert sum(answer.probability for answer in sure.answers) <= 1 + 1e-9

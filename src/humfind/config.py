@@ -109,12 +109,42 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class DtwConfig:
+    """The alignment of a whole hum with a song. Costs are minus logarithms of likelihoods."""
+
+    frame_s: float = 0.12  # of hum and song; a multiple of the contour's
+    coarsest_s: float = 0.24  # how long frames may grow where a search would take too long
+    cells: float = 1e10  # of the alignment's matrix that a search may take before its frames grow
+    error_semitones: float = 0.6  # spread of a sung pitch about the song's
+    stray_share: float = 0.15  # of the likelihood that does not care for pitch: slips, wrong notes
+    hold_s: float = 0.3  # a pitch is held so long into a rest; the remainder of the rest is left out
+    faster: float = 0.3  # cost of a frame in which the hum runs at double the song's tempo
+    slower: float = 0.4  # at half
+    off_start: float = 6.0  # cost of beginning elsewhere than a phrase of the song does
+    off_end: float = 3.0  # of ending so
+    tempos: tuple[float, ...] = (1.0, 0.5, 2.0)  # hum seconds a song second, about which the tempo may wander by 2
+    other_tempo: float = 3.0  # added to the log E-value of a hum at another of these tempos than 1
+    length_correction: bool = True  # E-values: a long song has more places to match by chance
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
+
+    dtw: float = 1.0
+    sequence: float = 0.3
+    none: float = -3.0
+
+
+@dataclass(frozen=True)
 class RankConfig:
     """Hits -> ranking."""
 
     ranker: str = "fusion"  # nearest | vote | sequence | dtw | fusion
     vote_k: int = 4  # each query window's K nearest song windows vote
     top: int = 10  # answers a query
+    dtw: DtwConfig = field(default_factory=DtwConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
 
 
 @dataclass(frozen=True)

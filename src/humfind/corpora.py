@@ -90,9 +90,7 @@ NewStore = Annotated[Path, typer.Option("--out", metavar="STORE", help="f0 store
 def mir_qbsh(
     folder: Folder,
     out: Data,
-    labelled: Annotated[
-        bool, typer.Option(help="take the hums' pitch as labelled by hand (.pv), not from audio")
-    ] = False,
+    labelled: Annotated[bool, typer.Option(help="the hums' pitch as labelled by hand (.pv), not from audio")] = False,
 ) -> None:
     """4,431 sung or hummed queries of 48 songs (Roger Jang's MIR-QBSH)."""
     from humfind.data import mir_qbsh as corpus

@@ -35,8 +35,8 @@ RANKERS: dict[str, Callable[[RankConfig, Windowed], Ranker]] = {
     "nearest": lambda config, songs: Nearest(),
     "vote": lambda config, songs: Vote(config.vote_k),
     "sequence": lambda config, songs: Sequence(songs),
-    "dtw": lambda config, songs: Dtw(songs),
-    "fusion": lambda config, songs: Fusion(songs),
+    "dtw": lambda config, songs: Dtw(songs, config.dtw),
+    "fusion": lambda config, songs: Fusion(songs, config),
 }
 
 

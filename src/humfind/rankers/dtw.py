@@ -19,20 +19,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from humfind.config import DtwConfig
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
 from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
-ERROR_SEMITONES = 0.6  # spread of a sung pitch about the song's
-STRAY_SHARE = 0.15  # of a likelihood that does not care for pitch
-FRAME_S = 0.12
-COARSEST_S = 0.24
-CELLS = 1.2e10  # more than these, in a search, and the frames grow longer
-FASTER, SLOWER = np.float32(0.3), np.float32(0.4)  # cost of a step in which the hum runs ahead, or lags
-OFF_START, OFF_END = 6.0, 3.0  # cost of beginning elsewhere than a phrase does, of ending so
-OTHER_TEMPO = 3.0  # added to the log E-value of a hum at half or double the song's tempo
-TEMPOS = (1.0, 0.5, 2.0)  # hum seconds a song second, about which the local tempo may wander
 
 
 class Songs(Protocol):
@@ -48,10 +40,10 @@ class Songs(Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A search's outcome, a row a recording. log_e: smaller is better. tempo: the row of ``TEMPOS`` that gave it."""
+    """A search's outcome, a row a recording. log_e: smaller is better. tempo: about which it was found."""
 
     log_e: NDArray[np.float64]
-    tempo: Ints
+    tempo: NDArray[np.float64]
     frame_s: float
 
 
@@ -68,16 +60,16 @@ class Lines:
     per_block: int
 
     @classmethod
-    def of(cls, contours: Sequence[Contour], frame_s: float) -> Lines:
-        lines = tuple(line_of(contour, frame_s) for contour in contours)
+    def of(cls, contours: Sequence[Contour], frame_s: float, config: DtwConfig) -> Lines:
+        lines = tuple(line_of(contour, frame_s, config.hold_s) for contour in contours)
         ends = ends_of([len(line.level) for line in lines])
         per_block = max(1, round(BLOCK_S / frame_s))
         first, last = ([near(getattr(line, name)) for line in lines] for name in ("first", "last"))
         return cls(
             lines,
             np.concatenate([line.level for line in lines]),
-            np.where(np.concatenate(first), 0, OFF_START).astype(np.float32),
-            np.where(np.concatenate(last), 0, OFF_END).astype(np.float32),
+            np.where(np.concatenate(first), 0, config.off_start).astype(np.float32),
+            np.where(np.concatenate(last), 0, config.off_end).astype(np.float32),
             ends,
             ends_of([-(-len(line.level) // per_block) for line in lines]),
             per_block,
@@ -92,13 +84,13 @@ class Dtw:
 
     hits_per_window = 1
 
-    def __init__(self, songs: Songs, threads: int = 0) -> None:
+    def __init__(self, songs: Songs, config: DtwConfig | None = None, threads: int = 0) -> None:
         contours = [contour for contour in songs.contours if contour is not None]
         if len(contours) != len(songs.contours):
             raise InputError("ranker dtw: this index has no contours; build it from f0")
-        self.songs, self.contours = songs, contours
+        self.songs, self.contours, self.config = songs, contours, config or DtwConfig()
         self.threads = threads or os.cpu_count() or 1
-        self.lines = lru_cache(maxsize=4)(lambda frame_s: Lines.of(contours, frame_s))
+        self.lines = lru_cache(maxsize=4)(lambda frame_s: Lines.of(contours, frame_s, self.config))
         self.seconds = sum(float(contour.voiced.sum()) * contour.frame_s for contour in contours)
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
@@ -108,21 +100,20 @@ class Dtw:
     def evidence(self, query: Query) -> Evidence:
         """Align the hum with every recording."""
         frame_s = self._frame_s(query)
-        outcomes = [self._log_e(query.contour, tempo, frame_s) for tempo in TEMPOS]
-        tempo = np.argmin(outcomes, axis=0)
-        return Evidence(np.min(outcomes, axis=0), tempo.astype(np.int64), frame_s)
+        outcomes = [self._log_e(query.contour, tempo, frame_s) for tempo in self.config.tempos]
+        tempo = np.array(self.config.tempos)[np.argmin(outcomes, axis=0)]
+        return Evidence(np.min(outcomes, axis=0), tempo, frame_s)
 
     def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
         """Where in a recording the hum lies best."""
         nowhere = Match(0.0, query.contour.length_s, 0.0, 1.0)
         if evidence.log_e[recording] >= NOWHERE:
             return nowhere
-        tempo = TEMPOS[evidence.tempo[recording]]
-        hum, songs = self._pair(query.contour, tempo, evidence.frame_s)
+        hum, songs = self._pair(query.contour, float(evidence.tempo[recording]), evidence.frame_s)
         rows = slice(songs.ends[recording], songs.ends[recording + 1])
         time_s = songs.lines[recording].time_s
-        costs = local_costs()
-        key, first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], hum.level, costs, KEYS)
+        costs = local_costs(self.config.error_semitones, self.config.stray_share)
+        key, first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], hum.level, costs, *self._steps)
         start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
         contour = self.contours[recording]
         within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
@@ -130,15 +121,22 @@ class Dtw:
         hum_s = float(hum.time_s[-1] - hum.time_s[0]) + evidence.frame_s
         return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, evidence.frame_s))
 
+    @property
+    def _steps(self) -> tuple[np.float32, np.float32]:
+        return np.float32(self.config.faster), np.float32(self.config.slower)
+
     def _frame_s(self, query: Query) -> float:
-        """As fine as ``CELLS`` allows: at half the frames a second, a quarter of the cells."""
+        """As fine as the configuration's ``cells`` allow: at half the frames a second, a quarter of the cells."""
+        fine = self.config.frame_s
         hum_s = float(query.contour.voiced.sum()) * query.contour.frame_s
-        cells = 2.0 * KEYS * hum_s * self.seconds / FRAME_S**2
-        return FRAME_S if cells <= CELLS else min(COARSEST_S, FRAME_S * float(np.ceil(4 * np.sqrt(cells / CELLS)) / 4))
+        shares = sum(1.0 / max(tempo, 1.0 / tempo) for tempo in self.config.tempos)
+        longer = np.sqrt(shares * KEYS * hum_s * self.seconds / fine**2 / self.config.cells)
+        return float(min(max(self.config.coarsest_s, fine), fine * np.ceil(4 * max(longer, 1.0)) / 4))
 
     def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[Line, Lines]:
         """The hum's line and the songs', with longer frames for whichever is slower."""
-        return line_of(contour, frame_s * max(1.0, tempo)), self.lines(frame_s * max(1.0, 1.0 / tempo))
+        hum = line_of(contour, frame_s * max(1.0, tempo), self.config.hold_s)
+        return hum, self.lines(frame_s * max(1.0, 1.0 / tempo))
 
     def _log_e(self, contour: Contour, tempo: float, frame_s: float) -> NDArray[np.float64]:
         hum, songs = self._pair(contour, tempo, frame_s)
@@ -148,19 +146,20 @@ class Dtw:
         best[best > NOWHERE] = np.inf
         lengths, counts = np.diff(songs.ends), np.diff(songs.blocks)
         owner = np.repeat(np.arange(len(lengths)), counts)
-        log_e = log_evalues(best, owner, (lengths - len(hum.level) / 2) / songs.per_block)
-        return log_e + (OTHER_TEMPO if tempo != 1.0 else 0.0)
+        places = (lengths - len(hum.level) / 2) / songs.per_block
+        log_e = log_evalues(best, owner, places if self.config.length_correction else np.ones(len(lengths)))
+        return log_e + (self.config.other_tempo if tempo != 1.0 else 0.0)
 
     def _align(self, hum: Line, songs: Lines) -> NDArray[np.float64]:
         """The smallest cost in each block."""
         best = np.full(int(songs.blocks[-1]), np.inf, np.float32)
         order = np.argsort(-np.diff(songs.ends), kind="stable")  # dealt out like cards: equal shares of work
-        costs = local_costs()
+        costs = local_costs(self.config.error_semitones, self.config.stray_share)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
             places = (songs.level, songs.start, songs.end, songs.ends, songs.blocks)
-            _align(*places, songs.per_block, rows, hum.level, costs, best)
+            _align(*places, songs.per_block, rows, hum.level, costs, *self._steps, best)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
@@ -180,12 +179,12 @@ def ranking_of(
 
 
 @lru_cache
-def local_costs() -> Floats:
+def local_costs(error_semitones: float, stray_share: float) -> Floats:
     """What each distance on the circle of pitch classes costs: (LEVELS,) by level of difference."""
     level = np.arange(LEVELS)
     semitones = np.minimum(level, LEVELS - level) * (12 / LEVELS)
-    near_pitch = np.exp(-0.5 * (semitones / ERROR_SEMITONES) ** 2)
-    return (-np.log((1 - STRAY_SHARE) * near_pitch + STRAY_SHARE)).astype(np.float32)
+    near_pitch = np.exp(-0.5 * (semitones / error_semitones) ** 2)
+    return (-np.log((1 - stray_share) * near_pitch + stray_share)).astype(np.float32)
 
 
 def _transposition(hum: Contour, semitones: Floats, voiced: NDArray[np.bool_], key: float) -> float:
@@ -207,6 +206,8 @@ def _align(
     rows: np.ndarray,
     hum: np.ndarray,
     costs: np.ndarray,
+    faster: np.float32,
+    slower: np.float32,
     best: np.ndarray,
 ) -> None:
     """Fill ``best`` for the recordings ``rows``. One row of the matrix is computed from the two before it alone, so
@@ -238,8 +239,8 @@ def _align(
                 here = local[(hum[i] + key * per_key) % LEVELS]
                 for j in range(m):
                     both = one[j + 1]
-                    ahead = one[j] + FASTER
-                    behind = two[j + 1] + there[j] + SLOWER
+                    ahead = one[j] + faster
+                    behind = two[j + 1] + there[j] + slower
                     new[j + 2] = here[j] + min(both, min(ahead, behind))
                 two[:2] = infinity
                 two, one, new = one, new, two
@@ -253,15 +254,21 @@ def _align(
 
 @njit(nogil=True, cache=True)
 def _trace(
-    level: np.ndarray, start: np.ndarray, end: np.ndarray, hum: np.ndarray, costs: np.ndarray, keys: int
+    level: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    hum: np.ndarray,
+    costs: np.ndarray,
+    faster: np.float32,
+    slower: np.float32,
 ) -> tuple[int, int, int]:
     """The transposition, first and last frame of the best path through one song; -1 where none fits."""
     n, m = len(hum), len(level)
     least, answer = np.float32(1e8), (0, -1, -1)
     cost = np.empty((n, m), np.float32)
     origin = np.empty((n, m), np.int64)
-    for key in range(keys):
-        shift = key * (LEVELS // keys)
+    for key in range(KEYS):
+        shift = key * (LEVELS // KEYS)
         for i in range(n):
             for j in range(m):
                 here = costs[(level[j] - hum[i] - shift) % LEVELS]
@@ -271,10 +278,10 @@ def _trace(
                 lowest, came = np.float32(1e9), -1
                 if j >= 1:
                     lowest, came = cost[i - 1, j - 1], origin[i - 1, j - 1]
-                if j >= 2 and cost[i - 1, j - 2] + FASTER < lowest:
-                    lowest, came = cost[i - 1, j - 2] + FASTER, origin[i - 1, j - 2]
+                if j >= 2 and cost[i - 1, j - 2] + faster < lowest:
+                    lowest, came = cost[i - 1, j - 2] + faster, origin[i - 1, j - 2]
                 if i >= 2 and j >= 1:
-                    lagging = cost[i - 2, j - 1] + costs[(level[j] - hum[i - 1] - shift) % LEVELS] + SLOWER
+                    lagging = cost[i - 2, j - 1] + costs[(level[j] - hum[i - 1] - shift) % LEVELS] + slower
                     if lagging < lowest:
                         lowest, came = lagging, origin[i - 2, j - 1]
                 cost[i, j], origin[i, j] = here + lowest, came

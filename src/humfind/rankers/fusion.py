@@ -7,23 +7,15 @@ all songs and "none of them", fitted on simulated hums of songs that were there 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from humfind.config import RankConfig
 from humfind.rankers.dtw import Dtw, ranking_of
 from humfind.rankers.sequence import Sequence, Windowed
 from humfind.types import Hits, Query, Ranking
-
-
-@dataclass(frozen=True)
-class Weights:
-    """dtw, sequence: of the log E-values. none: of the answer that no song of the index is the one."""
-
-    dtw: float = 1.0
-    sequence: float = 0.3
-    none: float = -3.0
 
 
 class Fusion:
@@ -31,9 +23,10 @@ class Fusion:
 
     hits_per_window = 1
 
-    def __init__(self, songs: Windowed, weights: Weights | None = None, threads: int = 0) -> None:
-        self.songs, self.weights = songs, weights or Weights()
-        self.dtw, self.sequence = Dtw(songs, threads), Sequence(songs)
+    def __init__(self, songs: Windowed, config: RankConfig | None = None, threads: int = 0) -> None:
+        config = config or RankConfig()
+        self.songs, self.weights = songs, config.fusion
+        self.dtw, self.sequence = Dtw(songs, config.dtw, threads), Sequence(songs)
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         aligned = self.dtw.evidence(query)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from humfind.types import Contour, Ints
 
 LEVELS = 96  # an octave
-HOLD_S = 0.3  # a pitch is held so long into a rest; the remainder of the rest is left out
 PHRASE_GAP_S = 0.25  # a rest so long ends a phrase
 
 
@@ -29,12 +28,15 @@ class Line:
     last: NDArray[np.bool_]
 
 
-def line_of(contour: Contour, frame_s: float) -> Line:
-    """The line at (about) ``frame_s``: each frame is the median of the contour's frames in it. Silence gives none."""
+def line_of(contour: Contour, frame_s: float, hold_s: float) -> Line:
+    """The line at (about) ``frame_s``: each frame is the median of the contour's frames in it. Silence gives none.
+
+    hold_s: a pitch is held so long into a rest; the remainder of the rest is left out.
+    """
     row = np.arange(len(contour.voiced))
     sung = np.maximum.accumulate(np.where(contour.voiced, row, -1))
     silence = row - sung  # frames since one was sung
-    kept = np.flatnonzero((sung >= 0) & (silence * contour.frame_s <= HOLD_S))
+    kept = np.flatnonzero((sung >= 0) & (silence * contour.frame_s <= hold_s))
     before = np.concatenate([[np.inf], silence[:-1]])  # of each frame's forerunner
     begins = contour.voiced & ((before * contour.frame_s >= PHRASE_GAP_S) | (sung == np.argmax(contour.voiced)))
     step = max(1, round(frame_s / contour.frame_s))
