@@ -8,6 +8,7 @@ Nothing of it is copied; what is simulated says so in its name.
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -22,12 +23,14 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from humfind.config import HummerConfig
+from humfind.corpora import write_data
 from humfind.data.abc import TuneError, parse_tune, split_tunes
+from humfind.data.corpus import Corpus, Part
 from humfind.data.tunebooks import corpus_folder
 from humfind.synth.hum import perform
 from humfind.synth.melody import Notes, from_lengths, sung_tempo, timed
 from humfind.synth.mix import heard_in_mix
-from humfind.types import F0
+from humfind.types import F0, Floats
 
 HOP_S = 0.01
 FOLK_SONGS = 2000
@@ -204,3 +207,28 @@ SUITES: dict[str, Callable[[Path], Suite]] = {
     "pop-mix-simulated": popmix,
     "mtc-variants-simulated": mtc,
 }
+
+
+def main() -> None:
+    """Write one suite as a data set, for the commands: python -m benchmarks.suites NAME --out DATA [--data FOLDER]"""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("suite", choices=list(SUITES))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=None)
+    parser.add_argument("--hums", type=int, default=10**6, help="of the suite, drawn by a fixed seed")
+    asked = parser.parse_args()
+    suite = SUITES[asked.suite](folder(asked.data))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(suite.hums))[: asked.hums])
+    hums = [Part(name, music_id, hz=_every_10_ms(f0)) for name, music_id, f0 in (suite.hums[i] for i in chosen)]
+    songs = [Part(f"{row:05d}", music_id, hz=_every_10_ms(f0)) for row, (music_id, f0) in enumerate(suite.songs)]
+    write_data(Corpus(tuple(hums), tuple(songs)), asked.out)
+
+
+def _every_10_ms(f0: F0) -> Floats:
+    rows = np.minimum((np.arange(round(f0.length_s / HOP_S)) * HOP_S / f0.hop_s).astype(int), len(f0.hz) - 1)
+    hz: Floats = f0.hz[rows]
+    return hz
+
+
+if __name__ == "__main__":
+    main()

@@ -53,8 +53,8 @@ CONFIG = ModelConfig(
     train=TrainConfig(
         songs_per_batch=96,
         recordings_per_song=2,
-        steps=8000,
-        validate_every=500,
+        steps=2600,
+        validate_every=1300,
         validation_share=0.02,
         augment=AugmentConfig(tempo=0.1, note_error=0.05, octave_error=0.03, mask=0.25, crop_spread=0.03),
     ),
