@@ -540,7 +540,9 @@ checkpoints(
 checkpoints("frames of no length", "cuts no windows", configured("contour", frame_s=0.0))
 checkpoints("an unknown setting", "unknown bogus; known are", configured("encoder", bogus=1))
 checkpoints("its JSON missing", "needs its JSON beside the weights", lambda p: p.with_suffix(".json").unlink())
-checkpoints("missing", "no such model; give a model.safetensors, or train one", lambda p: p.unlink())
+checkpoints(
+    "missing", "no such model; give a model.safetensors or --model pretrained, or train one", lambda p: p.unlink()
+)
 
 
 @case("a .pt file", "a checkpoint", 2, "a checkpoint is a .safetensors file (pickles are never read); give that")

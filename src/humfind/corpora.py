@@ -83,6 +83,7 @@ def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: 
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="the corpus as its owners hand it out, unpacked")]
 Data = Annotated[Path, typer.Option("--out", metavar="DATA", help="a folder that is not there yet, or this command's")]
+Split = Annotated[str, typer.Option(help="train | public_test | private_test: of the store")]
 NewStore = Annotated[Path, typer.Option("--out", metavar="STORE", help="f0 store, not there yet")]
 
 
@@ -129,7 +130,7 @@ def mast(folder: Folder, out: Data, grade: Annotated[str, typer.Option(help="pas
 
 
 @corpora.command("pop909")
-def pop909(folder: Folder, out: NewStore, split: str = "public_test") -> None:
+def pop909(folder: Folder, out: NewStore, split: Split = "public_test") -> None:
     """The melodies of 909 pop songs (POP909) into an f0 store."""
     from humfind.data import pop909 as corpus
 
@@ -137,7 +138,7 @@ def pop909(folder: Folder, out: NewStore, split: str = "public_test") -> None:
 
 
 @corpora.command("melodies")
-def melodies(folder: Folder, out: NewStore, split: str = "public_test") -> None:
+def melodies(folder: Folder, out: NewStore, split: Split = "public_test") -> None:
     """A folder of MIDI, ABC or kern files into an f0 store."""
     from humfind.data import melodies as corpus
 
