@@ -131,9 +131,9 @@ class DtwConfig:
 class FusionConfig:
     """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
 
-    dtw: float = 1.0
-    sequence: float = 0.3
-    none: float = -3.0
+    dtw: float = 0.743
+    sequence: float = 0.657
+    none: float = -10.437
 
 
 @dataclass(frozen=True)
