@@ -15,11 +15,12 @@ from humfind.plots import pairs, style
 def rankers(figures: Mapping[str, Mapping[str, Interval]], chance: Mapping[str, float], claim: str) -> Figure:
     """MRR@10 with its interval, a panel a split. figures: split -> ranker -> interval; chance: split -> MRR."""
     look = "Bars: 95 % bootstrap intervals over hums. Dashed: a random order of the same songs."
-    figure, axes = style.canvas(claim, look, 1, len(figures), size=(10, 3.2), sharex=True)
+    most = max(len(by_ranker) for by_ranker in figures.values())
+    figure, axes = style.canvas(claim, look, 1, len(figures), size=(10, 1.7 + 0.48 * most), sharex=True)
     for axis, (split, by_ranker) in zip(axes[0], figures.items(), strict=True):
         for i, found in enumerate(by_ranker.values()):
             axis.plot([found.low, found.high], [i, i], color=style.MUTED, linewidth=6, solid_capstyle="round")
-            axis.plot(found.value, i, "o", color=style.CYCLE[i], markersize=9)
+            axis.plot(found.value, i, "o", color=style.CYCLE[i], markersize=9, clip_on=False, zorder=3)
             axis.annotate(f"{found.value:.2f}", (found.value, i), (0, 9), textcoords="offset points", ha="center")
         axis.axvline(chance[split], color=style.INK, linestyle="--", linewidth=1)
         axis.set_yticks(range(len(by_ranker)), list(by_ranker))
