@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.memory import peak_gb
 from humfind.config import F0Config
 from humfind.f0 import TRACKERS, Tracker, decode, make_tracker, track_file, viterbi
 from humfind.f0.audio import load, resample, stream
@@ -201,15 +200,6 @@ def test_crepe_in_keras_with_viterbi() -> None:
     assert np.abs(1200 * np.log2(ours.hz[voiced] / keras.hz[voiced])).max() < 0.5
 
 
-MEASURE = """
-import resource, sys
-from humfind.config import F0Config
-from humfind.f0 import make_tracker, track_file
-tracker = make_tracker(F0Config(tracker=sys.argv[1], decoder=sys.argv[2], threads=2))
-print(len(track_file(tracker, sys.argv[3]).hz), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "decoder", "minutes"),
@@ -229,10 +219,8 @@ def test_long_recordings_need_little_memory(
         for minute in range(minutes):
             samples = sung(60.0, rate_hz, seed=minute % 3)
             file.write(np.stack([samples, 0.5 * samples], axis=1))
-    done = subprocess.run([sys.executable, "-c", MEASURE, name, decoder, str(path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    frames, gigabytes = done.stdout.split()
+    frames, gigabytes = peak_gb(f"{name}:{decoder}", path)
     with capsys.disabled():
-        print(f"\n{name} {decoder}: {minutes} min of 44.1 kHz stereo, peak {float(gigabytes):.2f} GB")
-    assert int(frames) == 1 + minutes * 6_000
-    assert float(gigabytes) < RSS_BUDGET_GB
+        print(f"\n{name} {decoder}: {minutes} min of 44.1 kHz stereo, peak {gigabytes:.2f} GB")
+    assert frames == 1 + minutes * 6_000
+    assert gigabytes < RSS_BUDGET_GB

@@ -25,6 +25,7 @@ from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
+FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
 
 class Songs(Protocol):
@@ -151,19 +152,26 @@ class Dtw:
         return log_e + (self.config.other_tempo if tempo != 1.0 else 0.0)
 
     def _align(self, hum: Line, songs: Lines) -> NDArray[np.float64]:
-        """The smallest cost in each block."""
-        best = np.full(int(songs.blocks[-1]), np.inf, np.float32)
+        """The smallest cost in each block, in the 16-bit units that the longest path leaves room for."""
         order = np.argsort(-np.diff(songs.ends), kind="stable")  # dealt out like cards: equal shares of work
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
+        dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
+        unit = (dearest + self.config.off_start + self.config.off_end) / ROOM
+
+        def whole(cost: Floats | np.float32) -> NDArray[np.int16]:
+            return np.asarray(np.round(cost / unit), np.int16)
+
+        best = np.full(int(songs.blocks[-1]), UNREACHED, np.int16)
+        places = (songs.level, whole(songs.start), whole(songs.end), songs.ends, songs.blocks)
+        faster, slower = (np.int16(whole(step)) for step in self._steps)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            places = (songs.level, songs.start, songs.end, songs.ends, songs.blocks)
-            _align(*places, songs.per_block, rows, hum.level, costs, *self._steps, best)
+            _align(*places, songs.per_block, rows, hum.level, whole(costs), faster, slower, best)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
-        return best.astype(np.float64)
+        return np.where(best < UNREACHED, (best - FREE) * unit, np.inf)
 
 
 def ranking_of(
@@ -195,7 +203,7 @@ def _transposition(hum: Contour, semitones: Floats, voiced: NDArray[np.bool_], k
     return key + 12.0 * round((apart - key) / 12.0)
 
 
-@njit(nogil=True, cache=True, fastmath=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False)
 def _align(
     level: np.ndarray,
     start: np.ndarray,
@@ -206,13 +214,13 @@ def _align(
     rows: np.ndarray,
     hum: np.ndarray,
     costs: np.ndarray,
-    faster: np.float32,
-    slower: np.float32,
+    faster: np.int16,
+    slower: np.int16,
     best: np.ndarray,
 ) -> None:
     """Fill ``best`` for the recordings ``rows``. One row of the matrix is computed from the two before it alone, so
-    that its cells are independent of each other: that is what makes it quick."""
-    infinity = np.float32(1e9)
+    that its cells are independent of each other, and sixteen or more fit into a register: that is what makes it quick.
+    A path costs at most ROOM, so neither FREE + a path's cost nor UNREACHED + it overflows."""
     per_key = LEVELS // KEYS
     n = len(hum)
     circle = np.concatenate((costs, costs))  # spares a division for each cell
@@ -220,36 +228,47 @@ def _align(
         a, m = ends[song], ends[song + 1] - ends[song]
         if m == 0:
             continue
-        local = np.empty((LEVELS, m), np.float32)  # cost of each frame for each pitch class
+        local = np.empty((LEVELS, m), np.int16)  # cost of each frame for each pitch class
         for pitch in range(LEVELS):
             for j in range(m):
                 local[pitch, j] = circle[level[a + j] + LEVELS - pitch]
-        one = np.empty(m + 2, np.float32)  # the row before, after two cells of infinity
-        two = np.empty(m + 2, np.float32)  # the row before that
-        new = np.empty(m + 2, np.float32)
+        one = np.empty(m + 2, np.int16)  # the row before, after two cells that nothing reaches
+        two = np.empty(m + 2, np.int16)  # the row before that
+        new = np.empty(m + 2, np.int16)
         for key in range(KEYS):
             here = local[(hum[0] + key * per_key) % LEVELS]
-            one[:2] = infinity
-            new[:2] = infinity
-            two[:] = infinity
+            one[:2] = UNREACHED
+            two[:] = UNREACHED
             for j in range(m):
-                one[j + 2] = here[j] + start[a + j]
+                one[j + 2] = np.int16(FREE + here[j] + start[a + j])
             for i in range(1, n):
                 there = here
                 here = local[(hum[i] + key * per_key) % LEVELS]
-                for j in range(m):
-                    both = one[j + 1]
-                    ahead = one[j] + faster
-                    behind = two[j + 1] + there[j] + slower
-                    new[j + 2] = here[j] + min(both, min(ahead, behind))
-                two[:2] = infinity
+                new[:2] = UNREACHED
+                _row(new, one, two, here, there, faster, slower)
                 two, one, new = one, new, two
-                new[:2] = infinity
             for block in range(blocks[song + 1] - blocks[song]):
                 least = best[blocks[song] + block]
                 for j in range(block * per_block, min(m, (block + 1) * per_block)):
-                    least = min(least, one[j + 2] + end[a + j])
+                    least = min(least, np.int16(one[j + 2] + end[a + j]))
                 best[blocks[song] + block] = least
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _row(
+    new: np.ndarray,
+    one: np.ndarray,
+    two: np.ndarray,
+    here: np.ndarray,
+    there: np.ndarray,
+    faster: np.int16,
+    slower: np.int16,
+) -> None:
+    """A function of its own, and every sum cast back to 16 bits: else it is not compiled to vectors."""
+    for j in range(len(here)):
+        ahead = np.int16(one[j] + faster)
+        behind = np.int16(np.int16(two[j + 1] + there[j]) + slower)
+        new[j + 2] = np.int16(here[j] + min(one[j + 1], min(ahead, behind)))
 
 
 @njit(nogil=True, cache=True)
