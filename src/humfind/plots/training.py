@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from humfind.metrics import Interval
 from humfind.plots import style
 
 
@@ -98,4 +99,22 @@ def control(histories: Mapping[str, Sequence[Mapping[str, Any]]], claim: str, lo
     style.panel(axes[0, 0], "", "step", "validation MRR@10")
     axes[0, 0].set_ylim(0, 1)
     axes[0, 0].legend(loc="lower right")
+    return figure
+
+
+def variants(figures: Mapping[str, Interval], base: str, claim: str) -> Figure:
+    """MRR@10 of variants that differ in one thing. figures: label -> interval; base: the label to compare with."""
+    look = f"Bars: 95 % bootstrap intervals over hums. Dashed: {base}."
+    figure, axes = style.canvas(claim, look, size=(10, 1.6 + 0.36 * len(figures)))
+    axis = axes[0, 0]
+    for i, (label, found) in enumerate(figures.items()):
+        axis.plot([found.low, found.high], [i, i], color=style.MUTED, linewidth=6, solid_capstyle="round")
+        axis.plot(found.value, i, "o", color=style.HUM if label == base else style.SONG, markersize=8, zorder=3)
+        axis.annotate(f"{found.value:.2f}", (found.high, i), (8, -3), textcoords="offset points", fontsize=9)
+    axis.axvline(figures[base].value, color=style.INK, linestyle="--", linewidth=1)
+    axis.set_yticks(range(len(figures)), list(figures))
+    axis.set_ylim(len(figures) - 0.4, -0.6)
+    axis.set_xlim(0, 1)
+    axis.grid(axis="y", visible=False)
+    style.panel(axis, "", "MRR@10", "")
     return figure

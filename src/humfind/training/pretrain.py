@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,22 +71,22 @@ def main() -> None:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     config = replace(CONFIG, train=replace(CONFIG.train, steps=asked.steps))
-    takes = list(takes_of(asked.pop909))
+    takes = list(takes_of(melodies(asked.pop909)))
     result = train(takes, config, asked.out, rank=RankConfig(ranker="nearest"))
     print(f"{result.checkpoint}: best at step {result.best_step}, {result.seconds / 60:.0f} min")
 
 
-def takes_of(pop909: Path) -> Iterator[Take]:
+def takes_of(tunes: Iterable[tuple[str, Notes]]) -> Iterator[Take]:
     """Each piece of each melody: as a song, as heard in a mix, and ``HUMS`` times hummed. The same at every call."""
-    for number, (name, notes) in enumerate(tqdm(list(melodies(pop909)), desc="humming", unit="melody")):
+    for number, (name, notes) in enumerate(tqdm(list(tunes), desc="humming", unit="melody")):
         rng = np.random.default_rng([0, number])
         for row, piece in enumerate(_pieces(notes, rng)):
             music_id = f"{name}-{row}"
             written = pitch_line(piece)
-            yield Take(f"{music_id}-song", music_id, "song", _sure(written))
-            yield Take(f"{music_id}-mix", music_id, "song", _sure(heard_in_mix(written, HOP_S, rng)))
+            yield Take(f"{music_id}-song", music_id, "song", sure(written))
+            yield Take(f"{music_id}-mix", music_id, "song", sure(heard_in_mix(written, HOP_S, rng)))
             for hum in range(HUMS):
-                yield Take(f"{music_id}-hum{hum}", music_id, "hum", _sure(perform(piece, rng, HUMMER).hz))
+                yield Take(f"{music_id}-hum{hum}", music_id, "hum", sure(perform(piece, rng, HUMMER).hz))
 
 
 def melodies(pop909: Path) -> Iterator[tuple[str, Notes]]:
@@ -113,7 +113,8 @@ def _pieces(notes: Notes, rng: np.random.Generator) -> Iterator[Notes]:
         start += length
 
 
-def _sure(hz: Floats) -> F0:
+def sure(hz: Floats) -> F0:
+    """Hz every 10 ms, 0 = unvoiced -> f0 without a doubt."""
     return F0(hz, (hz > 0).astype(np.float32), HOP_S)
 
 
