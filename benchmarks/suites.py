@@ -84,8 +84,9 @@ def pop909(data: Path) -> tuple[tuple[str, F0], ...]:
 
 
 @lru_cache
-def folk(count: int = FOLK_SONGS) -> tuple[tuple[str, F0], ...]:
-    """Tunes of the Essen collection that music21 carries, at a tempo that people sing: never learned from."""
+def folk(count: int = FOLK_SONGS, quarter_s: float = 0.0) -> tuple[tuple[str, F0], ...]:
+    """Tunes of the Essen collection that music21 carries, at a tempo that people sing, or with quarters of so many
+    seconds: never learned from."""
     songs: list[tuple[str, F0]] = []
     for file in sorted((corpus_folder() / "essenFolksong").glob("*.abc")):
         for chunk in split_tunes(file.read_text(encoding="utf-8", errors="replace").replace("\r", "")):
@@ -95,7 +96,7 @@ def folk(count: int = FOLK_SONGS) -> tuple[tuple[str, F0], ...]:
             except (TuneError, ValueError):
                 continue
             if len(melody.midi) >= 12:
-                notes = timed(melody, sung_tempo(melody, SUNG))
+                notes = timed(melody, 60.0 / quarter_s if quarter_s else sung_tempo(melody, SUNG))
                 rows = np.stack([notes.start_s, notes.end_s, notes.midi], axis=1)
                 songs.append((f"folk{len(songs):05d}", line_of(rows)))
     step = max(1, len(songs) // count)

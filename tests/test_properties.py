@@ -2,7 +2,8 @@
 
 Tolerances, stated: a transposed hum has the same scores within 1e-4 and the same ranking. A hum that starts one
 10 ms frame later has the same first song, every score within 0.4. Silence of whole hops
-before a hum leaves the right song's score where it was or above, within 1e-3, and the first song the same.
+before a hum leaves the right song's score where it was or above, within 1e-3, and the first song the same. For the
+alignment: scores within 0.1 where the key moves by whole quarter tones, the first song the same whatever it moves by.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from humfind.config import ContourConfig, EncoderConfig, ModelConfig
 from humfind.embed import Model, input_channels
 from humfind.encoders import build
 from humfind.index import Song
-from humfind.rankers import Nearest, Vote
+from humfind.rankers import Dtw, Fusion, Nearest, Vote
 from humfind.types import F0, Contour
 
 SONGS = 20
@@ -81,6 +82,34 @@ def test_transposing_a_hum_changes_no_ranking(song, semitones, start, ranker):
     if len(close) == len(before):  # no two so near each other that the last bits decide
         assert list(before) == list(after)
     assert before[next(iter(after))] == pytest.approx(max(before.values()), abs=2e-4)
+
+
+aligned = st.sampled_from([Dtw(PLAIN_INDEX, threads=1), Fusion(PLAIN_INDEX, threads=1)])
+
+
+@FEW
+@given(song=songs, quarters=st.integers(-48, 48), start=st.floats(0, 9), ranker=aligned)
+def test_transposing_a_hum_moves_no_alignment(song, quarters, start, ranker):
+    hum = hum_of(song, start, 8.0)
+    before, after = (scores(f0, ranker, PLAIN_INDEX, PLAIN) for f0 in (hum, transposed(hum, quarters / 2)))
+    assert after == pytest.approx(before, abs=0.1)
+    assert next(iter(before)) == next(iter(after)) == f"{song:03d}"
+
+
+@FEW
+@given(song=songs, semitones=st.floats(-24, 24), frames=st.integers(1, 400), ranker=aligned)
+def test_neither_key_nor_silence_before_a_hum_changes_the_first_song(song, semitones, frames, ranker):
+    hum = later(transposed(hum_of(song, 4.0, 8.0), semitones), frames)
+    assert next(iter(scores(hum, ranker, PLAIN_INDEX, PLAIN))) == f"{song:03d}"
+
+
+@FEW
+@given(song=songs, few=st.integers(1, SONGS), shift=st.floats(-9, 9), tempo=st.floats(0.7, 1.4))
+def test_adding_songs_never_raises_the_right_one_by_alignment(song, few, shift, tempo):
+    hum = hum_of(song, 3.0, 9.0, shift, tempo)
+    indexes = (index_of(sorted({song, *range(few)}), PLAIN), PLAIN_INDEX)
+    found = [list(scores(hum, Dtw(index, threads=1), index, PLAIN)) for index in indexes]
+    assert found[0].index(f"{song:03d}") <= found[1].index(f"{song:03d}")
 
 
 @BOUNDED

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -224,3 +227,51 @@ def test_long_recordings_need_little_memory(
         print(f"\n{name} {decoder}: {minutes} min of 44.1 kHz stereo, peak {gigabytes:.2f} GB")
     assert frames == 1 + minutes * 6_000
     assert gigabytes < RSS_BUDGET_GB
+
+
+ORIGINAL = {
+    "tensorflow/__init__.py": """
+from types import SimpleNamespace
+__version__ = "0"
+config = SimpleNamespace(experimental=SimpleNamespace(enable_op_determinism=lambda: None))
+""",
+    "crepe/__init__.py": "",
+    "crepe/core.py": """
+import numpy as np
+class Network:
+    def predict_on_batch(self, frames):
+        assert frames.shape[1] == 1024 and abs(frames.mean()) < 1e-3
+        assert np.all(np.abs(frames.std(axis=1)[frames.any(axis=1)] - 1) < 1e-3)
+        return np.where(np.arange(360) == 200, 0.9, 0.01) + np.zeros((len(frames), 1))
+def build_and_load_model(capacity):
+    assert capacity == "tiny"
+    return Network()
+""",
+    "crepe-0.0.16.dist-info/METADATA": "Metadata-Version: 2.1\nName: crepe\nVersion: 0.0.16\n",
+}
+ASK = """
+import numpy as np
+from humfind.config import F0Config
+from humfind.f0 import make_tracker
+from humfind.types import Recording
+tracker = make_tracker(F0Config(tracker="crepe"))
+found = tracker(Recording(0.1 * np.sin(np.arange(16000) * 0.1).astype(np.float32), 16000))
+print(tracker.version, len(found.hz), *np.unique(np.round(found.hz[found.voiced], 2)), sep="|")
+"""
+
+
+def test_the_original_package_is_asked_where_it_is_there(tmp_path: Path) -> None:
+    """A stand-in of its shape (the functions that we call): the package itself fetches weights when it is installed,
+    so it has never run here. What is shown is that it is preferred, how it is called, and how its answer is read."""
+    for name, text in ORIGINAL.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    version, frames, *pitches = done.stdout.strip().split("|")
+    assert (version, frames) == ("crepe 0.0.16, tensorflow 0", "101")
+    middle = 10 * 2 ** ((200 * 20 + 1997.3794084376191) / 1200)  # the 201st of CREPE's bins
+    assert [float(pitch) for pitch in pitches] == pytest.approx([middle], rel=2e-3)
