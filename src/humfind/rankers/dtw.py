@@ -41,10 +41,11 @@ class Songs(Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A search's outcome, a row a recording. log_e: smaller is better. tempo: about which it was found."""
+    """A search's outcome, a row a recording. log_e: smaller is better. tempo, key: at which it was found."""
 
     log_e: NDArray[np.float64]
     tempo: NDArray[np.float64]
+    key: Ints
     frame_s: float
 
 
@@ -101,9 +102,11 @@ class Dtw:
     def evidence(self, query: Query) -> Evidence:
         """Align the hum with every recording."""
         frame_s = self._frame_s(query)
-        outcomes = [self._log_e(query.contour, tempo, frame_s) for tempo in self.config.tempos]
-        tempo = np.array(self.config.tempos)[np.argmin(outcomes, axis=0)]
-        return Evidence(np.min(outcomes, axis=0), tempo, frame_s)
+        found = [self._log_e(query.contour, tempo, frame_s) for tempo in self.config.tempos]
+        log_e, key = (np.array(part) for part in zip(*found, strict=True))
+        first = np.argmin(log_e, axis=0)
+        rows = np.arange(len(first))
+        return Evidence(log_e[first, rows], np.array(self.config.tempos)[first], key[first, rows], frame_s)
 
     def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
         """Where in a recording the hum lies best."""
@@ -114,7 +117,9 @@ class Dtw:
         rows = slice(songs.ends[recording], songs.ends[recording + 1])
         time_s = songs.lines[recording].time_s
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
-        key, first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], hum.level, costs, *self._steps)
+        key = int(evidence.key[recording])
+        level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
+        first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], level, costs, *self._steps)
         start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
         contour = self.contours[recording]
         within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
@@ -139,20 +144,25 @@ class Dtw:
         hum = line_of(contour, frame_s * max(1.0, tempo), self.config.hold_s)
         return hum, self.lines(frame_s * max(1.0, 1.0 / tempo))
 
-    def _log_e(self, contour: Contour, tempo: float, frame_s: float) -> NDArray[np.float64]:
+    def _log_e(self, contour: Contour, tempo: float, frame_s: float) -> tuple[NDArray[np.float64], Ints]:
         hum, songs = self._pair(contour, tempo, frame_s)
         if len(hum.level) == 0:
-            return np.full(len(self.contours), NOWHERE)
-        best = self._align(hum, songs) / len(hum.level)
-        best[best > NOWHERE] = np.inf
+            return np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
+        best, key = self._align(hum, songs)
+        best /= len(hum.level)
         lengths, counts = np.diff(songs.ends), np.diff(songs.blocks)
         owner = np.repeat(np.arange(len(lengths)), counts)
         places = (lengths - len(hum.level) / 2) / songs.per_block
         log_e = log_evalues(best, owner, places if self.config.length_correction else np.ones(len(lengths)))
-        return log_e + (self.config.other_tempo if tempo != 1.0 else 0.0)
+        order = np.lexsort((best, owner))  # each recording's cheapest block first
+        chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
+        at = np.zeros(len(lengths), np.int64)
+        at[owner[chosen]] = key[chosen]
+        return log_e + (self.config.other_tempo if tempo != 1.0 else 0.0), at
 
-    def _align(self, hum: Line, songs: Lines) -> NDArray[np.float64]:
-        """The smallest cost in each block, in the 16-bit units that the longest path leaves room for."""
+    def _align(self, hum: Line, songs: Lines) -> tuple[NDArray[np.float64], Ints]:
+        """The smallest cost in each block, and its transposition; in the 16-bit units that the longest path leaves
+        room for."""
         order = np.argsort(-np.diff(songs.ends), kind="stable")  # dealt out like cards: equal shares of work
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
@@ -162,16 +172,17 @@ class Dtw:
             return np.asarray(np.round(cost / unit), np.int16)
 
         best = np.full(int(songs.blocks[-1]), UNREACHED, np.int16)
+        key = np.zeros(len(best), np.int64)
         places = (songs.level, whole(songs.start), whole(songs.end), songs.ends, songs.blocks)
         faster, slower = (np.int16(whole(step)) for step in self._steps)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            _align(*places, songs.per_block, rows, hum.level, whole(costs), faster, slower, best)
+            _align(*places, songs.per_block, rows, hum.level, whole(costs), faster, slower, best, key)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
-        return np.where(best < UNREACHED, (best - FREE) * unit, np.inf)
+        return np.where(best < UNREACHED, (best - float(FREE)) * unit, np.inf), key
 
 
 def ranking_of(
@@ -217,10 +228,12 @@ def _align(
     faster: np.int16,
     slower: np.int16,
     best: np.ndarray,
+    best_key: np.ndarray,
 ) -> None:
-    """Fill ``best`` for the recordings ``rows``. One row of the matrix is computed from the two before it alone, so
-    that its cells are independent of each other, and sixteen or more fit into a register: that is what makes it quick.
-    A path costs at most ROOM, so neither FREE + a path's cost nor UNREACHED + it overflows."""
+    """Fill ``best`` and ``best_key`` for the recordings ``rows``.
+
+    One row of the matrix is computed from the two before it alone, so that its cells are independent of each other, and
+    sixteen or more fit into a register: that is what makes it quick. A path costs at most ROOM, so neither FREE + a path's cost nor UNREACHED + it overflows."""
     per_key = LEVELS // KEYS
     n = len(hum)
     circle = np.concatenate((costs, costs))  # spares a division for each cell
@@ -248,10 +261,12 @@ def _align(
                 _row(new, one, two, here, there, faster, slower)
                 two, one, new = one, new, two
             for block in range(blocks[song + 1] - blocks[song]):
-                least = best[blocks[song] + block]
+                least = np.int16(UNREACHED)
                 for j in range(block * per_block, min(m, (block + 1) * per_block)):
                     least = min(least, np.int16(one[j + 2] + end[a + j]))
-                best[blocks[song] + block] = least
+                if least < best[blocks[song] + block]:
+                    best[blocks[song] + block] = least
+                    best_key[blocks[song] + block] = key
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -280,31 +295,29 @@ def _trace(
     costs: np.ndarray,
     faster: np.float32,
     slower: np.float32,
-) -> tuple[int, int, int]:
-    """The transposition, first and last frame of the best path through one song; -1 where none fits."""
+) -> tuple[int, int]:
+    """The first and last frame of the best path through one song; -1 where none fits."""
     n, m = len(hum), len(level)
-    least, answer = np.float32(1e8), (0, -1, -1)
     cost = np.empty((n, m), np.float32)
     origin = np.empty((n, m), np.int64)
-    for key in range(KEYS):
-        shift = key * (LEVELS // KEYS)
-        for i in range(n):
-            for j in range(m):
-                here = costs[(level[j] - hum[i] - shift) % LEVELS]
-                if i == 0:
-                    cost[i, j], origin[i, j] = here + start[j], j
-                    continue
-                lowest, came = np.float32(1e9), -1
-                if j >= 1:
-                    lowest, came = cost[i - 1, j - 1], origin[i - 1, j - 1]
-                if j >= 2 and cost[i - 1, j - 2] + faster < lowest:
-                    lowest, came = cost[i - 1, j - 2] + faster, origin[i - 1, j - 2]
-                if i >= 2 and j >= 1:
-                    lagging = cost[i - 2, j - 1] + costs[(level[j] - hum[i - 1] - shift) % LEVELS] + slower
-                    if lagging < lowest:
-                        lowest, came = lagging, origin[i - 2, j - 1]
-                cost[i, j], origin[i, j] = here + lowest, came
+    for i in range(n):
         for j in range(m):
-            if cost[n - 1, j] + end[j] < least:
-                least, answer = cost[n - 1, j] + end[j], (key, origin[n - 1, j], j)
+            here = costs[(level[j] - hum[i]) % LEVELS]
+            if i == 0:
+                cost[i, j], origin[i, j] = here + start[j], j
+                continue
+            lowest, came = np.float32(1e9), -1
+            if j >= 1:
+                lowest, came = cost[i - 1, j - 1], origin[i - 1, j - 1]
+            if j >= 2 and cost[i - 1, j - 2] + faster < lowest:
+                lowest, came = cost[i - 1, j - 2] + faster, origin[i - 1, j - 2]
+            if i >= 2 and j >= 1:
+                lagging = cost[i - 2, j - 1] + costs[(level[j] - hum[i - 1]) % LEVELS] + slower
+                if lagging < lowest:
+                    lowest, came = lagging, origin[i - 2, j - 1]
+            cost[i, j], origin[i, j] = here + lowest, came
+    least, answer = np.float32(1e8), (-1, -1)
+    for j in range(m):
+        if cost[n - 1, j] + end[j] < least:
+            least, answer = cost[n - 1, j] + end[j], (origin[n - 1, j], j)
     return answer
