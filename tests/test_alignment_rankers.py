@@ -78,7 +78,8 @@ def test_the_quick_alignment_is_the_plain_one():
     songs = ranker.lines(0.12)
     hum = rng.integers(0, LEVELS, 15).astype(np.int16)
     marks = np.zeros(15, bool)
-    best, at = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs)
+    found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs)
+    best, at = found[0], keys[0]
     steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
     for row in range(len(contours)):
@@ -127,6 +128,16 @@ def test_the_match_tells_place_key_and_tempo(index):
 def test_threads_change_nothing(index, make):
     query = query_of(4, 2, 1.1)
     assert search.search(query, index, make(index, threads=1)) == search.search(query, index, make(index, threads=3))
+
+
+def test_the_own_key_is_preferred_and_no_other_is_lost(index):
+    keyed, free = (Dtw(index, DtwConfig(own_key=share)) for share in (0.4, 0.0))
+    kept, moved = (
+        search.search(query_of(3, shift, 1.25, length_s=2.5), index, keyed).answers[0].score for shift in (0, -5)
+    )
+    anywhere = search.search(query_of(3, 0, 1.25, length_s=2.5), index, free).answers[0].score
+    assert kept > moved + 0.2
+    assert moved == pytest.approx(anywhere + np.log(1 - 0.4), abs=0.1)
 
 
 @pytest.mark.parametrize("make", [Dtw, Sequence, Fusion])

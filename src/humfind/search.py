@@ -73,8 +73,11 @@ def find_hits(queries: Sequence[Query], index: Index, per_window: int, songs: in
 
     Guaranteed of each query's hits: the ``per_window`` nearest of each of its windows; and every pair of
     windows at most as far apart as the ``songs``-th nearest song is (a song's distance being that of its
-    nearest window), so that the nearest songs are really those, however few hits a window began with.
+    nearest window), so that the nearest songs are really those, however few hits a window began with. None for
+    ``per_window`` 0.
     """
+    if per_window == 0:
+        return [_hits([np.empty(0, np.float32)], [np.empty(0, np.int64)], index) for _ in queries]
     vectors = np.concatenate([query.embeddings.vectors for query in queries])
     owner = np.repeat(np.arange(len(queries)), [len(query.embeddings) for query in queries])
     rows: list[Ints] = [np.empty(0, np.int64)] * len(vectors)

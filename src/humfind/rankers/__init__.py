@@ -21,7 +21,7 @@ __all__ = ["RANKERS", "Dtw", "Fusion", "Nearest", "Ranker", "Sequence", "Vote", 
 
 
 class Ranker(Protocol):
-    """hits_per_window: how many nearest song windows of each query window it must be given."""
+    """hits_per_window: how many nearest song windows of each query window it must be given; 0: it looks for itself."""
 
     @property
     def hits_per_window(self) -> int: ...

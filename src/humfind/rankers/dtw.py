@@ -3,7 +3,7 @@
 A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, at a local tempo between half and double
 (Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at half, once or twice that. The local cost is minus the
 logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
-E-value of their best place.
+E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
+OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
 
@@ -84,7 +85,7 @@ class Dtw:
     An answer's score is minus the logarithm of its E-value. Raises InputError where the songs have no contours.
     """
 
-    hits_per_window = 1
+    hits_per_window = 0
 
     def __init__(self, songs: Songs, config: DtwConfig | None = None, threads: int = 0) -> None:
         contours = [contour for contour in songs.contours if contour is not None]
@@ -148,21 +149,26 @@ class Dtw:
         hum, songs = self._pair(contour, tempo, frame_s)
         if len(hum.level) == 0:
             return np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
-        best, key = self._align(hum, songs)
+        best, keys = self._align(hum, songs)
         best /= len(hum.level)
         lengths, counts = np.diff(songs.ends), np.diff(songs.blocks)
         owner = np.repeat(np.arange(len(lengths)), counts)
         places = (lengths - len(hum.level) / 2) / songs.per_block
-        log_e = log_evalues(best, owner, places if self.config.length_correction else np.ones(len(lengths)))
-        order = np.lexsort((best, owner))  # each recording's cheapest block first
-        chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
-        at = np.zeros(len(lengths), np.int64)
-        at[owner[chosen]] = key[chosen]
-        return log_e + (self.config.other_tempo if tempo != 1.0 else 0.0), at
+        places = places if self.config.length_correction else np.ones(len(lengths))
+        share = np.array([1 - self.config.own_key, self.config.own_key])  # of hums in any key, and in the song's own
+        log_e, at = (np.empty((2, len(lengths))) for _ in range(2))
+        for row in range(2):
+            log_e[row] = log_evalues(best[row], owner, places) - np.log(max(share[row], 1e-9))
+            order = np.lexsort((best[row], owner))  # each recording's cheapest block first
+            chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
+            at[row, owner[chosen]] = keys[row, chosen]
+        key = np.where(log_e[1] < log_e[0], at[1], at[0]).astype(np.int64)
+        either = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
+        return either + (self.config.other_tempo if tempo != 1.0 else 0.0), key
 
     def _align(self, hum: Line, songs: Lines) -> tuple[NDArray[np.float64], Ints]:
-        """The smallest cost in each block, and its transposition; in the 16-bit units that the longest path leaves
-        room for."""
+        """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.
+        Computed in the 16-bit units that the longest path leaves room for."""
         order = np.argsort(-np.diff(songs.ends), kind="stable")  # dealt out like cards: equal shares of work
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
@@ -171,8 +177,8 @@ class Dtw:
         def whole(cost: Floats | np.float32) -> NDArray[np.int16]:
             return np.asarray(np.round(cost / unit), np.int16)
 
-        best = np.full(int(songs.blocks[-1]), UNREACHED, np.int16)
-        key = np.zeros(len(best), np.int64)
+        best = np.full((2, int(songs.blocks[-1])), UNREACHED, np.int16)
+        key = np.zeros(best.shape, np.int64)
         places = (songs.level, whole(songs.start), whole(songs.end), songs.ends, songs.blocks)
         faster, slower = (np.int16(whole(step)) for step in self._steps)
 
@@ -233,7 +239,9 @@ def _align(
     """Fill ``best`` and ``best_key`` for the recordings ``rows``.
 
     One row of the matrix is computed from the two before it alone, so that its cells are independent of each other, and
-    sixteen or more fit into a register: that is what makes it quick. A path costs at most ROOM, so neither FREE + a path's cost nor UNREACHED + it overflows."""
+    sixteen or more fit into a register: that is what makes it quick. A path costs at most ROOM, so neither FREE + a
+    path's cost nor UNREACHED + it overflows.
+    """
     per_key = LEVELS // KEYS
     n = len(hum)
     circle = np.concatenate((costs, costs))  # spares a division for each cell
@@ -264,9 +272,10 @@ def _align(
                 least = np.int16(UNREACHED)
                 for j in range(block * per_block, min(m, (block + 1) * per_block)):
                     least = min(least, np.int16(one[j + 2] + end[a + j]))
-                if least < best[blocks[song] + block]:
-                    best[blocks[song] + block] = least
-                    best_key[blocks[song] + block] = key
+                for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
+                    if least < best[kind, blocks[song] + block]:
+                        best[kind, blocks[song] + block] = least
+                        best_key[kind, blocks[song] + block] = key
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -21,7 +21,7 @@ from humfind.types import Hits, Query, Ranking
 class Fusion:
     """A song's score is the weighted sum of minus its log E-values; ties fall to the smaller music_id."""
 
-    hits_per_window = 1
+    hits_per_window = 0
 
     def __init__(self, songs: Windowed, config: RankConfig | None = None, threads: int = 0) -> None:
         config = config or RankConfig()

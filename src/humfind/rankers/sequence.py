@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from humfind.rankers.dtw import ranking_of
@@ -40,7 +41,7 @@ class Sequence:
     """Every place of every song is scored: the mean distance along the diagonal, exact. Ties fall to the smaller
     music_id. An answer's score is minus the logarithm of its E-value."""
 
-    hits_per_window = 1
+    hits_per_window = 0
 
     def __init__(self, songs: Windowed) -> None:
         self.songs = songs
@@ -51,8 +52,9 @@ class Sequence:
         gaps = np.diff(songs.start_s)[np.diff(songs.recording) == 0]
         self.hop_s = float(np.median(gaps)) if len(gaps) else 1.0
         block = np.floor(songs.start_s / BLOCK_S).astype(np.int64)
-        _, self.first_of_block = np.unique(np.stack([songs.recording, block]), axis=1, return_index=True)
-        self.owner = songs.recording[self.first_of_block]
+        begins = (np.diff(songs.recording, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
+        self.block = np.cumsum(begins) - 1  # of each window
+        self.owner = songs.recording[begins]
         windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
         self.places = windows * (self.hop_s / BLOCK_S)
         self.squares = np.einsum("nd,nd->n", songs.vectors, songs.vectors)
@@ -68,27 +70,48 @@ class Sequence:
         place, tempo = np.zeros(recordings, np.int64), np.ones(recordings, np.float32)
         for ratio in np.unique(query.windows.tempo_ratio):
             chosen = np.flatnonzero(query.windows.tempo_ratio == ratio)
-            cost = self._diagonals(query.embeddings.vectors[chosen], query.windows.start_s[chosen] / ratio)
-            blocks = np.minimum.reduceat(cost, self.first_of_block).astype(np.float64)
-            log_e = log_evalues(blocks, self.owner, self.places) + OTHER_TEMPO * abs(np.log2(ratio))
-            order = np.lexsort((-cost, self.songs.recording))  # a recording's best window last
-            winner = order[np.flatnonzero(np.diff(self.songs.recording[order], append=recordings))]
-            where = self.songs.recording[winner]
-            better = log_e[where] < best[where]
-            place[where[better]], tempo[where[better]] = winner[better], ratio
-            best[where[better]] = log_e[where[better]]
+            vectors, start_s = query.embeddings.vectors[chosen], query.windows.start_s[chosen] / ratio
+            hops = np.round((start_s - start_s[0]) / self.hop_s).astype(np.int64)
+            squared = np.einsum("qd,qd->q", vectors, vectors)
+            least = np.full(len(self.owner), np.inf, np.float32)
+            winner = np.zeros(recordings, np.int64)
+            columns = (self.songs.recording, self.last, self.block, self.squares)
+            _diagonals(vectors @ self.songs.vectors.T, squared, hops, *columns, least, winner)
+            log_e = log_evalues(least.astype(np.float64), self.owner, self.places) + OTHER_TEMPO * abs(np.log2(ratio))
+            better = log_e < best
+            place[better], tempo[better], best[better] = winner[better], ratio, log_e[better]
         return np.where(np.isfinite(best), best, NOWHERE), place, tempo
-
-    def _diagonals(self, vectors: Floats, offset_s: Floats) -> Floats:
-        """The mean squared distance of the hum's windows to those of the songs, from each song window on."""
-        squared = np.einsum("qd,qd->q", vectors, vectors)[:, None] + self.squares - 2 * (vectors @ self.songs.vectors.T)
-        rows, last = np.arange(len(self.squares)), self.last[self.songs.recording]
-        total = np.zeros(len(rows), np.float32)
-        for distance, offset in zip(squared, offset_s - offset_s[0], strict=True):
-            total += distance[np.minimum(rows + round(float(offset) / self.hop_s), last)]
-        return total / np.float32(len(vectors))
 
     def _match(self, query: Query, window: np.int64, tempo: np.float32) -> Match:
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
         semitones = float(self.songs.key[window] - np.median(key)) if len(key) else 0.0
         return Match(start_s, start_s + query.contour.length_s / float(tempo), semitones, float(tempo))
+
+
+@njit(nogil=True, cache=True)
+def _diagonals(
+    products: np.ndarray,
+    squared: np.ndarray,
+    hops: np.ndarray,
+    recording: np.ndarray,
+    last: np.ndarray,
+    block: np.ndarray,
+    squares: np.ndarray,
+    least: np.ndarray,
+    winner: np.ndarray,
+) -> None:
+    """From each song window on, the mean squared distance of the hum's windows to those ``hops`` further, the last one
+    standing for those beyond the end. least: the smallest of each block. winner: each recording's first best window.
+    products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each with itself."""
+    best = np.full(len(winner), np.inf, np.float32)
+    for row in range(len(squares)):
+        end = last[recording[row]]
+        total = np.float32(0)
+        for k in range(len(hops)):
+            there = min(row + hops[k], end)
+            total += squared[k] + squares[there] - 2 * products[k, there]
+        total /= np.float32(len(hops))
+        least[block[row]] = min(least[block[row]], total)
+        if total < best[recording[row]]:
+            best[recording[row]] = total
+            winner[recording[row]] = row
