@@ -5,7 +5,8 @@
 FOLDER: see benchmarks/suites.py. Each hum goes the way that ``humfind predict`` goes. A row a suite and ranker: MRR@10
 with a bootstrap 95 % interval, top-1, top-10, the paired difference in MRR to ``fusion``, the median time a query
 (f0 to ranking, index built). Below: the recall@100 of the windows alone, MRR among distractors that training saw and
-did not see, and the causes of the hums whose right song is not first.
+did not see, how the first answer's probability is meant, with the right song there and with it taken away, and the
+causes of the hums whose right song is not first.
 """
 
 from __future__ import annotations
@@ -25,15 +26,12 @@ from humfind import metrics, search
 from humfind.config import RankConfig
 from humfind.index import Index, Song
 from humfind.predict import load_model
-from humfind.rankers import RANKERS, Dtw, make_ranker
-from humfind.types import Hits, Ints, Query
+from humfind.rankers import RANKERS, Dtw, Fusion, make_ranker
+from humfind.rankers.fusion import probabilities
+from humfind.types import Ints, Query
 
 FIRST_STAGE = 100
 Row = dict[str, Any]
-
-
-def hits_for(query: Query, index: Index, per_window: int, k: int) -> Hits:
-    return search.find_hits([query], index, per_window, k)[0]
 
 
 def rank_of(music_ids: tuple[str, ...], right: str) -> int:
@@ -71,10 +69,10 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str]) -> t
     for name in rankers:
         ranker = make_ranker(RankConfig(ranker=name), index)
         found, spent = [], []
-        ranker.rank(queries[0][0], hits_for(queries[0][0], index, ranker.hits_per_window, 10), 10)  # warm-up
+        search.search(queries[0][0], index, ranker)  # warm-up
         for query, right in queries:
             clock = time.perf_counter()
-            ranking = ranker.rank(query, hits_for(query, index, ranker.hits_per_window, 10), 10)
+            ranking = search.search(query, index, ranker)
             spent.append(time.perf_counter() - clock)
             found.append(rank_of(ranking.music_ids, right))
         ranks[name], seconds[name] = np.array(found, dtype=np.int64), float(np.median(spent))
@@ -96,7 +94,7 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str]) -> t
             }
         )
     first = make_ranker(RankConfig(ranker="sequence"), index)
-    stage = [rank_of(first.rank(q, hits_for(q, index, 1, 10), FIRST_STAGE).music_ids, right) for q, right in queries]
+    stage = [rank_of(search.search(q, index, first, FIRST_STAGE).music_ids, right) for q, right in queries]
     best = ranks["fusion"] if "fusion" in ranks else ranks[rankers[-1]]
     dtw = Dtw(index)
     causes = Counter(cause(query, right, dtw, stage[i]) for i, (query, right) in enumerate(queries) if best[i] != 1)
@@ -107,7 +105,28 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str]) -> t
         "not first": int(np.sum(best != 1)),
         "causes": dict(causes.most_common()),
     }
-    return rows, whole
+    return rows, whole | certainty(queries, index)
+
+
+def certainty(queries: list[tuple[Query, str]], index: Index) -> Row:
+    """How the first answer's probability is meant, with the right song there and with it taken away."""
+    fusion = Fusion(index)
+    right, there, gone = [], [], []
+    for query, music_id in queries:
+        log_e, row = fusion.evidence(query), index.music_ids.index(music_id)
+        chance = probabilities(log_e, fusion.weights.none)
+        right.append(int(chance.argmax()) == row)
+        there.append(float(chance.max()))
+        gone.append(
+            float(probabilities(np.where(np.arange(len(log_e)) == row, np.inf, log_e), fusion.weights.none).max())
+        )
+    apart = np.mean(np.array(there)[:, None] > np.array(gone)[None]) + 0.5 * np.mean(np.equal.outer(there, gone))
+    return {
+        "stated, song there": f"{np.mean(there):.2f}",
+        "right": f"{np.mean(right):.2f}",
+        "stated, song taken away": f"{np.mean(gone):.2f}",
+        "area under ROC": f"{apart:.3f}",
+    }
 
 
 def table(rows: list[Row]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import RankConfig
-from humfind.rankers.dtw import Dtw, ranking_of
+from humfind.rankers.dtw import Dtw, Evidence, ranking_of
 from humfind.rankers.sequence import Sequence, Windowed
 from humfind.types import Hits, Query, Ranking
 
@@ -30,14 +30,24 @@ class Fusion:
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         aligned = self.dtw.evidence(query)
-        log_e = self.weights.dtw * aligned.log_e + self.weights.sequence * self.sequence.evidence(query)[0]
+        log_e = self._weigh(query, aligned)
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
-        best = np.full(len(self.songs.music_ids), np.inf)
-        np.minimum.at(best, self.songs.recording_song, log_e)
         row_of = {music_id: row for row, music_id in enumerate(self.songs.music_ids)}
-        chance = probabilities(best, self.weights.none)
+        chance = probabilities(self._by_song(log_e), self.weights.none)
         answers = [replace(one, probability=float(chance[row_of[one.music_id]])) for one in ranking.answers]
         return replace(ranking, answers=tuple(answers))
+
+    def evidence(self, query: Query) -> NDArray[np.float64]:
+        """Of each song, a row of music_ids: the weighted log E-value of its best recording."""
+        return self._by_song(self._weigh(query, self.dtw.evidence(query)))
+
+    def _weigh(self, query: Query, aligned: Evidence) -> NDArray[np.float64]:
+        return self.weights.dtw * aligned.log_e + self.weights.sequence * self.sequence.evidence(query)[0]
+
+    def _by_song(self, log_e: NDArray[np.float64]) -> NDArray[np.float64]:
+        best = np.full(len(self.songs.music_ids), np.inf)
+        np.minimum.at(best, self.songs.recording_song, log_e)
+        return best
 
 
 def probabilities(log_e: NDArray[np.float64], none: float) -> NDArray[np.float64]:
