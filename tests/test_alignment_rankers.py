@@ -78,7 +78,7 @@ def test_the_quick_alignment_is_the_plain_one():
     songs = ranker.lines(0.12)
     hum = rng.integers(0, LEVELS, 15).astype(np.int16)
     marks = np.zeros(15, bool)
-    found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs)
+    found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))
     best, at = found[0], keys[0]
     steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
@@ -128,6 +128,23 @@ def test_the_match_tells_place_key_and_tempo(index):
 def test_threads_change_nothing(index, make):
     query = query_of(4, 2, 1.1)
     assert search.search(query, index, make(index, threads=1)) == search.search(query, index, make(index, threads=3))
+
+
+def test_a_shortlist_gives_the_answers_of_all(index):
+    few = RankConfig(fusion=FusionConfig(exhaustive=10, shortlist=8))
+    for query in (query_of(3, -5, 1.25), query_of(9, 2, 0.8)):
+        every, some = (search.search(query, index, Fusion(index, config)) for config in (RankConfig(), few))
+        assert some.music_ids[0] == every.music_ids[0] == query.name[:2]
+        assert some.answers[0].match == every.answers[0].match
+
+
+def test_only_the_shortlist_is_aligned_but_for_what_tells_of_chance(index):
+    dtw.CHANCE, kept = 5, dtw.CHANCE
+    evidence = Dtw(index).evidence(query_of(3), np.array([1, 3]))
+    dtw.CHANCE = kept
+    aligned = np.flatnonzero(evidence.log_e < evalue.NOWHERE / 2)
+    assert aligned.tolist() == [0, 1, 3, 6, 12, 18, 24]
+    assert np.argmin(evidence.log_e) == 3
 
 
 def test_the_own_key_is_preferred_and_no_other_is_lost(index):

@@ -25,6 +25,7 @@ from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
+CHANCE = 300  # recordings, of all alike, that tell what chance does where only a shortlist is aligned
 OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
@@ -94,16 +95,20 @@ class Dtw:
         self.songs, self.contours, self.config = songs, contours, config or DtwConfig()
         self.threads = threads or os.cpu_count() or 1
         self.lines = lru_cache(maxsize=4)(lambda frame_s: Lines.of(contours, frame_s, self.config))
-        self.seconds = sum(float(contour.voiced.sum()) * contour.frame_s for contour in contours)
+        self.seconds = np.array([float(contour.voiced.sum()) * contour.frame_s for contour in contours])
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         evidence = self.evidence(query)
         return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
-    def evidence(self, query: Query) -> Evidence:
-        """Align the hum with every recording."""
-        frame_s = self._frame_s(query)
-        found = [self._log_e(query.contour, tempo, frame_s) for tempo in self.config.tempos]
+    def evidence(self, query: Query, shortlist: Ints | None = None) -> Evidence:
+        """Align the hum with every recording; or with a shortlist, and with a sample of all that tells what chance does:
+        the other recordings match nowhere."""
+        count = len(self.contours)
+        chance = None if shortlist is None else np.arange(count) % -(-count // CHANCE) == 0
+        rows = np.arange(count) if chance is None else np.union1d(np.flatnonzero(chance), shortlist)
+        frame_s = self._frame_s(query, rows)
+        found = [self._log_e(query.contour, tempo, frame_s, rows, chance) for tempo in self.config.tempos]
         log_e, key = (np.array(part) for part in zip(*found, strict=True))
         first = np.argmin(log_e, axis=0)
         rows = np.arange(len(first))
@@ -132,12 +137,12 @@ class Dtw:
     def _steps(self) -> tuple[np.float32, np.float32]:
         return np.float32(self.config.faster), np.float32(self.config.slower)
 
-    def _frame_s(self, query: Query) -> float:
+    def _frame_s(self, query: Query, rows: Ints) -> float:
         """As fine as the configuration's ``cells`` allow: at half the frames a second, a quarter of the cells."""
         fine = self.config.frame_s
         hum_s = float(query.contour.voiced.sum()) * query.contour.frame_s
         shares = sum(1.0 / max(tempo, 1.0 / tempo) for tempo in self.config.tempos)
-        longer = np.sqrt(shares * KEYS * hum_s * self.seconds / fine**2 / self.config.cells)
+        longer = np.sqrt(shares * KEYS * hum_s * self.seconds[rows].sum() / fine**2 / self.config.cells)
         return float(min(max(self.config.coarsest_s, fine), fine * np.ceil(4 * max(longer, 1.0)) / 4))
 
     def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[Line, Lines]:
@@ -145,11 +150,13 @@ class Dtw:
         hum = line_of(contour, frame_s * max(1.0, tempo), self.config.hold_s)
         return hum, self.lines(frame_s * max(1.0, 1.0 / tempo))
 
-    def _log_e(self, contour: Contour, tempo: float, frame_s: float) -> tuple[NDArray[np.float64], Ints]:
+    def _log_e(
+        self, contour: Contour, tempo: float, frame_s: float, rows: Ints, chance: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float64], Ints]:
         hum, songs = self._pair(contour, tempo, frame_s)
         if len(hum.level) == 0:
             return np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
-        best, keys = self._align(hum, songs)
+        best, keys = self._align(hum, songs, rows)
         best /= len(hum.level)
         lengths, counts = np.diff(songs.ends), np.diff(songs.blocks)
         owner = np.repeat(np.arange(len(lengths)), counts)
@@ -158,7 +165,7 @@ class Dtw:
         share = np.array([1 - self.config.own_key, self.config.own_key])  # of hums in any key, and in the song's own
         log_e, at = (np.empty((2, len(lengths))) for _ in range(2))
         for row in range(2):
-            log_e[row] = log_evalues(best[row], owner, places) - np.log(max(share[row], 1e-9))
+            log_e[row] = log_evalues(best[row], owner, places, chance) - np.log(max(share[row], 1e-9))
             order = np.lexsort((best[row], owner))  # each recording's cheapest block first
             chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
             at[row, owner[chosen]] = keys[row, chosen]
@@ -166,10 +173,12 @@ class Dtw:
         either = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
         return either + (self.config.other_tempo if tempo != 1.0 else 0.0), key
 
-    def _align(self, hum: Line, songs: Lines) -> tuple[NDArray[np.float64], Ints]:
+    def _align(self, hum: Line, songs: Lines, chosen: Ints) -> tuple[NDArray[np.float64], Ints]:
         """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.
         Computed in the 16-bit units that the longest path leaves room for."""
-        order = np.argsort(-np.diff(songs.ends), kind="stable")  # dealt out like cards: equal shares of work
+        order = chosen[
+            np.argsort(-np.diff(songs.ends)[chosen], kind="stable")
+        ]  # dealt like cards: equal shares of work
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
         unit = (dearest + self.config.off_start + self.config.off_end) / ROOM

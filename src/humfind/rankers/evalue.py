@@ -19,15 +19,18 @@ QUANTILES = (0.03, 0.4)  # between which the tail is fitted: below lie the match
 NOWHERE = 1e6  # the log E-value where nothing could match
 
 
-def log_evalues(best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_evalues(
+    best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64], chance: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
     """Natural logarithm of how many matches as good as each recording's best chance would give in it.
 
     best: (blocks,) the smallest cost in each block, infinity where none is possible. owner: (blocks,) its recording.
-    places: (recordings,) how many independent places each has. Returns (recordings,), smaller is better.
+    places: (recordings,) how many independent places each has. chance: (recordings,) those that tell what chance does,
+    where not all were drawn alike. Returns (recordings,), smaller is better.
     """
     own = np.full(len(places), np.inf)
     np.minimum.at(own, owner, best)
-    possible = best[np.isfinite(best)]
+    possible = best[np.isfinite(best) & (chance[owner] if chance is not None else True)]
     if len(possible) == 0:
         return np.full(len(places), NOWHERE)
     low, high = np.quantile(possible, QUANTILES)

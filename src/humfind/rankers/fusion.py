@@ -19,7 +19,8 @@ from humfind.types import Hits, Query, Ranking
 
 
 class Fusion:
-    """A song's score is the weighted sum of minus its log E-values; ties fall to the smaller music_id."""
+    """A song's score is the weighted sum of minus its log E-values; ties fall to the smaller music_id. Where there are
+    many recordings, those alone are aligned that the windows put first."""
 
     hits_per_window = 0
 
@@ -29,8 +30,7 @@ class Fusion:
         self.dtw, self.sequence = Dtw(songs, config.dtw, threads), Sequence(songs)
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
-        aligned = self.dtw.evidence(query)
-        log_e = self._weigh(query, aligned)
+        log_e, aligned = self._weigh(query)
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
         row_of = {music_id: row for row, music_id in enumerate(self.songs.music_ids)}
         chance = probabilities(self._by_song(log_e), self.weights.none)
@@ -39,10 +39,14 @@ class Fusion:
 
     def evidence(self, query: Query) -> NDArray[np.float64]:
         """Of each song, a row of music_ids: the weighted log E-value of its best recording."""
-        return self._by_song(self._weigh(query, self.dtw.evidence(query)))
+        return self._by_song(self._weigh(query)[0])
 
-    def _weigh(self, query: Query, aligned: Evidence) -> NDArray[np.float64]:
-        return self.weights.dtw * aligned.log_e + self.weights.sequence * self.sequence.evidence(query)[0]
+    def _weigh(self, query: Query) -> tuple[NDArray[np.float64], Evidence]:
+        ordered = self.sequence.evidence(query)[0]
+        few = len(ordered) <= self.weights.exhaustive
+        shortlist = None if few else np.argsort(ordered, kind="stable")[: self.weights.shortlist]
+        aligned = self.dtw.evidence(query, shortlist)
+        return self.weights.dtw * aligned.log_e + self.weights.sequence * ordered, aligned
 
     def _by_song(self, log_e: NDArray[np.float64]) -> NDArray[np.float64]:
         best = np.full(len(self.songs.music_ids), np.inf)
