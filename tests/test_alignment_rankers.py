@@ -138,10 +138,9 @@ def test_a_shortlist_gives_the_answers_of_all(index):
         assert some.answers[0].match == every.answers[0].match
 
 
-def test_only_the_shortlist_is_aligned_but_for_what_tells_of_chance(index):
-    dtw.CHANCE, kept = 5, dtw.CHANCE
+def test_only_the_shortlist_is_aligned_but_for_what_tells_of_chance(index, monkeypatch):
+    monkeypatch.setattr(dtw, "CHANCE", 5)
     evidence = Dtw(index).evidence(query_of(3), np.array([1, 3]))
-    dtw.CHANCE = kept
     aligned = np.flatnonzero(evidence.log_e < evalue.NOWHERE / 2)
     assert aligned.tolist() == [0, 1, 3, 6, 12, 18, 24]
     assert np.argmin(evidence.log_e) == 3

@@ -102,11 +102,12 @@ class Dtw:
         return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
     def evidence(self, query: Query, shortlist: Ints | None = None) -> Evidence:
-        """Align the hum with every recording; or with a shortlist, and with a sample of all that tells what chance does:
-        the other recordings match nowhere."""
-        count = len(self.contours)
-        chance = None if shortlist is None else np.arange(count) % -(-count // CHANCE) == 0
-        rows = np.arange(count) if chance is None else np.union1d(np.flatnonzero(chance), shortlist)
+        """Align the hum with every recording; or with a shortlist, and a sample of all that tells what chance does: the
+        other recordings match nowhere."""
+        rows, chance = np.arange(len(self.contours)), None
+        if shortlist is not None:
+            chance = rows % -(-len(rows) // CHANCE) == 0
+            rows = np.union1d(rows[chance], shortlist)
         frame_s = self._frame_s(query, rows)
         found = [self._log_e(query.contour, tempo, frame_s, rows, chance) for tempo in self.config.tempos]
         log_e, key = (np.array(part) for part in zip(*found, strict=True))
