@@ -134,7 +134,7 @@ class DtwConfig:
 class FusionConfig:
     """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
 
-    exhaustive: int = 2500  # recordings that are all aligned; of more, the shortlist alone
+    exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     shortlist: int = 400  # recordings: the best by the windows in order
     dtw: float = 0.743
     sequence: float = 0.657
