@@ -25,6 +25,7 @@ WHOLE = DtwConfig()
 CHANGES = {
     "whole": WHOLE,
     "no length correction": replace(WHOLE, length_correction=False),
+    "every key alike": replace(WHOLE, own_key=0.0),
     "phrases begin anywhere": replace(WHOLE, off_start=0.0, off_end=0.0),
     "local tempo only": replace(WHOLE, tempos=(1.0,)),
     "steps are free": replace(WHOLE, faster=0.0, slower=0.0),
