@@ -138,6 +138,19 @@ def test_a_shortlist_gives_the_answers_of_all(index):
         assert some.answers[0].match == every.answers[0].match
 
 
+def test_what_the_witnesses_say_is_what_the_rankers_answer(index):
+    query = query_of(5, 2, 1.1, length_s=3.0)
+    fusion = Fusion(index)
+    aligned, ordered = fusion.witnesses(query)
+    for ranker, log_e in (
+        (Dtw(index), aligned.log_e),
+        (Sequence(index), ordered),
+        (fusion, fusion.weigh(aligned, ordered)),
+    ):
+        ids = [index.music_ids[index.recording_song[row]] for row in np.argsort(log_e, kind="stable")[:10]]
+        assert list(search.search(query, index, ranker).music_ids) == ids
+
+
 def test_only_the_shortlist_is_aligned_but_for_what_tells_of_chance(index, monkeypatch):
     monkeypatch.setattr(dtw, "CHANCE", 5)
     evidence = Dtw(index).evidence(query_of(3), np.array([1, 3]))

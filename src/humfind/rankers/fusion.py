@@ -30,28 +30,26 @@ class Fusion:
         self.dtw, self.sequence = Dtw(songs, config.dtw, threads), Sequence(songs)
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
-        log_e, aligned = self._weigh(query)
+        aligned, ordered = self.witnesses(query)
+        log_e = self.weigh(aligned, ordered)
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
+        best = np.full(len(self.songs.music_ids), np.inf)
+        np.minimum.at(best, self.songs.recording_song, log_e)
         row_of = {music_id: row for row, music_id in enumerate(self.songs.music_ids)}
-        chance = probabilities(self._by_song(log_e), self.weights.none)
+        chance = probabilities(best, self.weights.none)
         answers = [replace(one, probability=float(chance[row_of[one.music_id]])) for one in ranking.answers]
         return replace(ranking, answers=tuple(answers))
 
-    def evidence(self, query: Query) -> NDArray[np.float64]:
-        """Of each song, a row of music_ids: the weighted log E-value of its best recording."""
-        return self._by_song(self._weigh(query)[0])
-
-    def _weigh(self, query: Query) -> tuple[NDArray[np.float64], Evidence]:
+    def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
+        """What the alignment and the windows in order say of each recording."""
         ordered = self.sequence.evidence(query)[0]
         few = len(ordered) <= self.weights.exhaustive
         shortlist = None if few else np.argsort(ordered, kind="stable")[: self.weights.shortlist]
-        aligned = self.dtw.evidence(query, shortlist)
-        return self.weights.dtw * aligned.log_e + self.weights.sequence * ordered, aligned
+        return self.dtw.evidence(query, shortlist), ordered
 
-    def _by_song(self, log_e: NDArray[np.float64]) -> NDArray[np.float64]:
-        best = np.full(len(self.songs.music_ids), np.inf)
-        np.minimum.at(best, self.songs.recording_song, log_e)
-        return best
+    def weigh(self, aligned: Evidence, ordered: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(recordings,): the weighted sum of the log E-values."""
+        return self.weights.dtw * aligned.log_e + self.weights.sequence * ordered
 
 
 def probabilities(log_e: NDArray[np.float64], none: float) -> NDArray[np.float64]:
