@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import log_ndtr, ndtri
 
 from humfind.types import Ints
 
@@ -34,7 +34,7 @@ def log_evalues(
     if len(possible) == 0:
         return np.full(len(places), NOWHERE)
     low, high = np.quantile(possible, QUANTILES)
-    z_low, z_high = norm.ppf(QUANTILES)
+    z_low, z_high = ndtri(QUANTILES)
     spread = max((high - low) / (z_high - z_low), 0.02 * abs(float(np.median(possible))), 1e-6)
-    tail = norm.logcdf((own - (high - z_high * spread)) / spread)
+    tail = log_ndtr((own - (high - z_high * spread)) / spread)
     return np.where(np.isfinite(own), tail + np.log(np.maximum(places, 1.0)), NOWHERE)
