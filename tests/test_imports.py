@@ -55,7 +55,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "submission": (GROUND | DISK | {"data"}, TABULAR),
     "index": (GROUND | DISK, TABULAR | {"faiss"}),
     "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),
-    "search": (GROUND | {"contour", "index", "rankers", "logs"}, {"numpy"}),
+    "search": (GROUND | {"contour", "index", "rankers", "logs"}, {"numpy", "tqdm"}),
     "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     # the outer rooms: above what they join, and below the doors
     "logs": (set(), set()),

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from humfind import contour, metrics
 from humfind.config import ModelConfig, RankConfig, to_dict
@@ -27,6 +28,7 @@ from humfind.types import F0, Contour, Embeddings, Floats, Hits, InputError, Int
 log = logging.getLogger(__name__)
 EMBED_WINDOWS = 4096  # song windows embedded together
 RANK_QUERIES = 256  # queries whose hits are held together
+QUIET_S = 2.0  # what takes longer shows how far it is
 
 
 class Encoder(Protocol):
@@ -107,10 +109,12 @@ def search(query: Query, index: Index, ranker: Ranker, k: int = RankConfig.top) 
 def rank_all(queries: Sequence[Query], index: Index, ranker: Ranker, k: int = RankConfig.top) -> list[Ranking]:
     """``search`` of each query, many at a time: the same rankings, sooner."""
     rankings = []
-    for start in range(0, len(queries), RANK_QUERIES):
-        block = queries[start : start + RANK_QUERIES]
-        for query, hits in zip(block, find_hits(block, index, ranker.hits_per_window, k), strict=True):
-            rankings.append(_within_songs(ranker.rank(query, hits, k), index))
+    with tqdm(total=len(queries), desc="searching", unit="hum", delay=QUIET_S, leave=False) as bar:
+        for start in range(0, len(queries), RANK_QUERIES):
+            block = queries[start : start + RANK_QUERIES]
+            for query, hits in zip(block, find_hits(block, index, ranker.hits_per_window, k), strict=True):
+                rankings.append(_within_songs(ranker.rank(query, hits, k), index))
+                bar.update()
     conserved(log, "rank", len(queries), "hums", rankings=len(rankings))
     return rankings
 
@@ -141,7 +145,7 @@ def _require_f0(config: ModelConfig) -> None:
 def _entries(recordings: Iterable[tuple[Song, F0]], model: Encoder, seen: Counter[str]) -> Iterator[Entry]:
     """seen: counts what goes in."""
     block: list[tuple[Song, Contour, Windows]] = []
-    for song, f0 in recordings:
+    for song, f0 in tqdm(recordings, desc="indexing", unit="recording", delay=QUIET_S, leave=False):
         line = contour.from_f0(f0, model.config.contour)
         full = replace(song, length_s=song.length_s or f0.length_s, checksum=song.checksum or f0_checksum(f0))
         windows = contour.song_windows(line, model.config.contour)
