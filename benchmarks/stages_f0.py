@@ -79,9 +79,9 @@ def f0(seconds: float = 10.0, repeats: int = 5, model: str = "tiny") -> Stage:
         agrees[name] = f"{np.median(truth):.1f} cents from the truth; " + (
             "" if name == yard else f"{np.median(apart):.2f} from eager, {np.mean(apart < 50):.4f} of frames within 50"
         )
-    network = crepe_network.Network(model, 160)
-    span = torch.from_numpy(np.resize(samples, network.span))
-    alone = in_turns({"network": lambda: network(span)}, 2 * repeats)["network"].seconds
+    network = crepe_network.Network(model)
+    frames = torch.from_numpy(np.resize(samples, (crepe_network.BATCH, crepe_network.FRAME)))
+    alone = in_turns({"network": lambda: network(frames)}, 2 * repeats)["network"].seconds
     rate = GFLOP_A_SECOND[model] * crepe_network.BATCH * 0.01 / alone
     notes = (
         f"{seconds:g} s of a synthetic hum with vibrato at 25 dB, 10 ms hop, one thread, processor seconds.",

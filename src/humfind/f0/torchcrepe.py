@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from humfind.config import F0Config
-from humfind.f0 import crepe_network, decode
+from humfind.f0 import decode
 from humfind.f0.audio import resample
+from humfind.f0.crepe_network import BATCH, BINS, FRAME, Network
 from humfind.f0.spans import audible, frames_of, spans
 from humfind.types import F0, Floats, InputError, Recording
 
@@ -39,9 +40,9 @@ class TorchCrepe:
 
     def __init__(self, config: F0Config) -> None:
         decode.require(config.decoder)
-        hop = hop_samples(config.hop_s)
-        self.model, self.decoder, self.hop_s = config.model, config.decoder, config.hop_s
-        self.network = crepe_network.Network(config.model, hop)
+        self.hop, self.hop_s = hop_samples(config.hop_s), config.hop_s
+        self.model, self.decoder = config.model, config.decoder
+        self.network = Network(config.model)
         self.version = metadata.version("torchcrepe")
         self.threads = config.threads or len(os.sched_getaffinity(0))
 
@@ -58,14 +59,13 @@ class TorchCrepe:
         Every batch has the same size and reads the same span of signal whatever lies around it, so neither
         the recording's length nor the threads change a frame. Silent frames are all 0.
         """
-        network = self.network
-        lead = crepe_network.FRAME // 2 + crepe_network.REACH
+        length = (BATCH - 1) * self.hop + FRAME
         before = torch.get_num_threads()
         # one torch thread in each of ours: batches side by side are faster than threads within a batch
         with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             ahead: deque[tuple[Future[Floats], int]] = deque()  # few: their spans and results are memory
             try:
-                for span, frames in spans(blocks, network.hop, crepe_network.BATCH, lead, network.span):
+                for span, frames in spans(blocks, self.hop, BATCH, FRAME // 2, length):
                     ahead.append((pool.submit(self._batch, span), frames))
                     if len(ahead) > AHEAD * self.threads:
                         batch, count = ahead.popleft()
@@ -76,11 +76,11 @@ class TorchCrepe:
                 torch.set_num_threads(before)
 
     def _batch(self, span: Floats) -> Floats:
-        frames = frames_of(span[crepe_network.REACH : -crepe_network.REACH], crepe_network.FRAME, self.network.hop)
+        frames = frames_of(span, FRAME, self.hop)
         loud = audible(frames)
         if not loud.any():
-            return np.zeros((crepe_network.BATCH, crepe_network.BINS), np.float32)
-        probability: Floats = self.network(torch.from_numpy(span)).numpy()
+            return np.zeros((BATCH, BINS), np.float32)
+        probability: Floats = self.network(torch.from_numpy(np.ascontiguousarray(frames))).numpy()
         probability[~loud] = 0
         return probability
 
