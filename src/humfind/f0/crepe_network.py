@@ -135,11 +135,10 @@ class Network:
 
     def _room(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """Memory of this thread, zeros at first, kept from batch to batch: fresh pages cost as much as the network."""
-        rooms = self._thread.__dict__
+        rooms: dict[tuple[str, tuple[int, ...]], torch.Tensor] = self._thread.__dict__.setdefault("rooms", {})
         if (name, shape) not in rooms:
             rooms[name, shape] = torch.zeros(shape, dtype=dtype)
-        room: torch.Tensor = rooms[name, shape]
-        return room
+        return rooms[name, shape]
 
 
 def _circle(length: int) -> int:
