@@ -116,7 +116,7 @@ def first_stage(songs: int = 909, repeats: int = 5) -> Stage:
     vectors = np.concatenate([query.embeddings.vectors for query in queries])
     faiss.omp_set_num_threads(1)
     exact = faiss.IndexFlatL2(vectors.shape[1])
-    exact.add(index.vectors)
+    exact.add(index.engine[:])
     yard = "faiss, exact"
     runs: dict[str, Run] = {
         yard: lambda: exact.search(vectors, 10)[1],
@@ -128,8 +128,8 @@ def first_stage(songs: int = 909, repeats: int = 5) -> Stage:
 
         started = time.perf_counter()
         graph = hnswlib.Index("l2", vectors.shape[1])
-        graph.init_index(len(index.vectors), ef_construction=100, M=16, random_seed=0)
-        graph.add_items(index.vectors, num_threads=2)
+        graph.init_index(len(index.engine[:]), ef_construction=100, M=16, random_seed=0)
+        graph.add_items(index.engine[:], num_threads=2)
         graph.set_num_threads(1)
         graph.set_ef(200)
         built["hnswlib, M 16, ef 200"] = time.perf_counter() - started
@@ -139,7 +139,7 @@ def first_stage(songs: int = 909, repeats: int = 5) -> Stage:
 
         started = time.perf_counter()
         trees = AnnoyIndex(vectors.shape[1], "euclidean")
-        for row, vector in enumerate(index.vectors):
+        for row, vector in enumerate(index.engine[:]):
             trees.add_item(row, vector)
         trees.set_seed(0)
         trees.build(20)
@@ -152,7 +152,7 @@ def first_stage(songs: int = 909, repeats: int = 5) -> Stage:
         + (f", built in {built[name]:.0f} s" if name in built else "")
         for name, run in runs.items()
     }
-    notes = (f"{len(vectors)} windows of {len(queries)} hums among {len(index.vectors)} of {songs} full songs.",)
+    notes = (f"{len(vectors)} windows of {len(queries)} hums among {len(index.engine[:])} of {songs} full songs.",)
     return Stage(
         "search, nearest windows", "vectors to hits", yard, pick(rows, agrees, ("humfind, exact to the bit",)), notes
     )

@@ -493,7 +493,7 @@ def cut(path: Path) -> None:
 
 
 indexes("another model's", "not with this model; build it again", altered(model_checksum="0" * 64))
-indexes("another format's", "not of format version 1; build the index again", altered(format_version=9))
+indexes("another format's", "not of format version 2; build the index again", altered(format_version=9))
 indexes("a number for its configuration", "config is 5; build the index again", altered(config=5))
 indexes("index.json not JSON", "not JSON", lambda f: (f / "index.json").write_text("{"))
 indexes("no index.json", "not an index; build one with: humfind index", lambda f: (f / "index.json").unlink())

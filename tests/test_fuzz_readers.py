@@ -6,7 +6,6 @@ import io
 import json
 import os
 import pickle
-import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from humfind.encoders import build
 from humfind.f0.audio import load
 from humfind.f0.store import MANIFEST, read_manifest, read_part
 from humfind.index import read_about
-from humfind.index.flat import FlatIndex
+from humfind.index.flat import HEAD, FlatIndex
 from humfind.types import InputError
 
 # HUMFIND_FUZZ=3000 python -m pytest tests/test_fuzz_readers.py: a long campaign, each time with other bytes
@@ -163,14 +162,14 @@ def test_manifest(folder, values, name):
 @given(values=JSON, name=st.sampled_from(["format_version", "model", "config", "tracker", "songs", "dim"]))
 @BOUNDED
 def test_index_json(folder, values, name):
-    made = {"format_version": 1, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}}
+    made = {"format_version": 2, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}}
     made |= {"recordings": 1, "songs": 1, "windows": 1, "dim": 1}
     for content in (values, made | {name: values}):
         (folder / "index.json").write_text(json.dumps(content))
         holds(lambda: read_about(folder))
 
 
-@given(content=damaged(struct.pack("<4siqqq?iQ", b"IxF2", 2, 3, 1, 1, True, 1, 6) + bytes(24)))
+@given(content=damaged(HEAD.pack(b"IxSQ", 2, 3, 1, 1, True, 1, 4, 0, 0.0, 2, 4, 0, 12) + bytes(12)))
 @BOUNDED
 def test_vectors(folder, content):
     path = folder / "vectors.faiss"

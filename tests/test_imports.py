@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "encoders": (GROUND, TORCH),
     "data": (LIGHT | {"synth", "contour"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
     "submission": (GROUND | DISK | {"data"}, TABULAR),
-    "index": (GROUND | DISK, TABULAR | {"faiss"}),
+    "index": (GROUND | DISK, TABULAR | {"faiss", "numba"}),
     "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),
     "search": (GROUND | {"contour", "index", "rankers", "logs"}, {"numpy", "tqdm"}),
     "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),

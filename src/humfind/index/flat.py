@@ -1,56 +1,80 @@
-"""Exact nearest neighbours by faiss: every vector is compared with every query.
+"""Exact nearest neighbours: every vector is compared with every query. Vectors are kept in 16 bits, half the memory
+and half the file: what is near stays near to 1 in 2,000.
 
-faiss picks another kernel for few queries than for many, and their last bits differ. The candidates that it
-finds are therefore measured again in float64 and sorted by (distance, row); a query whose candidates could
-hide a nearer row is searched again, wider. So a query's neighbours are the same alone and among others.
+faiss searches block after block; it picks another kernel for few queries than for many, and their last bits differ. The
+candidates that it finds are therefore measured again in float64 and sorted by (distance, row); a query whose candidates
+could hide a nearer row is searched again, wider. So a query's neighbours are the same alone and among others.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import faiss
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
 from humfind.aside import write_aside
 from humfind.types import Floats, InputError, Ints
 
 SPARE = 16  # candidates beyond k: enough for all but the closest ties
-# what faiss writes before a flat index's floats: kind, dim, rows, two spare, trained, metric, count of floats.
-# faiss trusts these numbers, so they are held against the file's size before it may
-HEAD = struct.Struct("<4siqqq?iQ")
+# what faiss writes before an IndexScalarQuantizer's codes: kind, dim, rows, two spare, trained, metric, type of code,
+# two of its training, dim, bytes a row, how many numbers it was trained to, bytes in all
+HEAD = struct.Struct("<4siqqq?iiifQQQQ")
+KIND, SPARE_FIELD, METRIC_L2, QT_FP16 = b"IxSQ", 1 << 20, 1, 4
 BLOCK_BYTES = 128 * 2**20  # of gathered vectors while measuring again
+BLOCK_ROWS = 16_384  # that are float32 at a time: they fit the cache
+Halves = NDArray[np.float16]
+
+
+def halved(vectors: Floats) -> Halves:
+    """(n, dim) in 16 bits, rounded to nearest. Raises InputError where a number is too large for that, or is none."""
+    with np.errstate(over="ignore"):
+        halves = vectors.astype(np.float16)
+    if not _finite(halves):
+        raise InputError("index: a vector holds a number beyond 65,504, or none; train the model with normalise")
+    return halves
 
 
 class FlatIndex:
-    """vectors: (n, dim) float32, n >= 1."""
+    """halves: (n, dim), n >= 1, finite. squares: (n,) float32, each vector's product with itself."""
 
-    def __init__(self, engine: faiss.IndexFlat) -> None:
-        self._engine = engine
-        vectors = faiss.rev_swig_ptr(engine.get_xb(), engine.ntotal * engine.d)
-        self._vectors: Floats = vectors.reshape(engine.ntotal, engine.d)
-        self._norm_limit = float(np.einsum("nd,nd->n", self._vectors, self._vectors).max())
+    def __init__(self, halves: Halves) -> None:
+        if len(halves) == 0:
+            raise ValueError("an index of no vectors")
+        self._halves = halves
+        self.squares = np.concatenate([np.einsum("nd,nd->n", part, part) for _, part in self.blocks()])
+        self._norm_limit = float(self.squares.max())
 
     @classmethod
-    def of(cls, vectors: Floats) -> FlatIndex:
-        if len(vectors) == 0:
-            raise ValueError("an index of no vectors")
-        engine = faiss.IndexFlatL2(vectors.shape[1])
-        engine.add(np.ascontiguousarray(vectors))
-        return cls(engine)
+    def of(cls, parts: list[Halves]) -> FlatIndex:
+        """Parts laid end to end; the list is emptied on the way, so that no more is held than once."""
+        ends = np.cumsum([len(part) for part in parts])
+        halves = np.empty((ends[-1] if len(ends) else 0, parts[0].shape[1] if parts else 0), np.float16)
+        for end in reversed(ends):
+            part = parts.pop()
+            halves[end - len(part) : end] = part
+        return cls(halves)
 
     def __len__(self) -> int:
-        return int(self._engine.ntotal)
+        return len(self._halves)
 
     @property
     def dim(self) -> int:
-        return int(self._engine.d)
+        return self._halves.shape[1]
 
-    @property
-    def vectors(self) -> Floats:
-        """(n, dim), a view: do not write."""
-        return self._vectors
+    def __getitem__(self, rows: slice | Ints) -> Floats:
+        """The vectors of these rows, (..., dim) float32."""
+        return _floats(self._halves[rows])
+
+    def blocks(self) -> Iterator[tuple[int, Floats]]:
+        """(first row, vectors) for all rows, as many at a time as fit the cache."""
+        for start in range(0, len(self), BLOCK_ROWS):
+            yield start, self[start : start + BLOCK_ROWS]
 
     def nearest(self, vectors: Floats, k: int) -> tuple[Floats, Ints]:
         """The k nearest rows of each of ``vectors`` (m, dim): Euclidean distances and rows, (m, k') each.
@@ -73,8 +97,8 @@ class FlatIndex:
 
     def _measure(self, vectors: Floats, k: int, width: int) -> tuple[Floats, Ints, np.ndarray]:
         """The k nearest among ``width`` candidates, and for which queries no other row can be nearer."""
-        rough, found = self._engine.search(np.ascontiguousarray(vectors), width)
-        difference = self._vectors[found].astype(np.float64) - vectors[:, None, :]
+        rough, found = self._candidates(np.ascontiguousarray(vectors, np.float32), width)
+        difference = self[found].astype(np.float64) - vectors[:, None, :]
         exact = np.sqrt(np.einsum("mkd,mkd->mk", difference, difference)).astype(np.float32)
         order = np.lexsort((found, exact))[:, :k]
         distance, row = np.take_along_axis(exact, order, 1), np.take_along_axis(found, order, 1)
@@ -86,27 +110,64 @@ class FlatIndex:
         reach = distance[:, -1].astype(np.float64) ** 2 * (1 + 1e-6)
         return distance, row, rough[:, -1] - error > reach
 
+    def _candidates(self, vectors: Floats, width: int) -> tuple[Floats, Ints]:
+        """faiss's ``width`` nearest, squared distances and rows, (m, width) each."""
+        heap = faiss.ResultHeap(len(vectors), width)
+        for start, part in self.blocks():
+            distance, row = faiss.knn(vectors, part, min(width, len(part)))
+            heap.add_result(distance, row + start)
+        heap.finalize()
+        return heap.D, heap.I
+
     def save(self, path: Path) -> None:
-        """By Python's hand: faiss only prints it when the disk is full as it closes a file."""
-        write_aside(path, lambda file: file.write(faiss.serialize_index(self._engine).data))
+        """As faiss writes an ``IndexScalarQuantizer`` of 16-bit floats, and reads it."""
+        rows, dim = self._halves.shape
+        fields = (KIND, dim, rows, SPARE_FIELD, SPARE_FIELD, True, METRIC_L2, QT_FP16, 0, 0.0)
+        head = HEAD.pack(*fields, dim, 2 * dim, 0, 2 * rows * dim)
+
+        def write(file: BinaryIO) -> None:
+            file.write(head)
+            file.write(self._halves.data)
+
+        write_aside(path, write)
 
     @classmethod
     def load(cls, path: Path) -> FlatIndex:
-        """Raises InputError where the file is not a whole flat index."""
+        """Raises InputError where the file is not a whole index of 16-bit vectors."""
         try:
             with path.open("rb") as file:
                 head, size = file.read(HEAD.size), path.stat().st_size
-            if len(head) == HEAD.size:
-                kind, dim, rows, _, _, trained, metric, floats = HEAD.unpack(head)
-                fits = floats == dim * rows and size == HEAD.size + 4 * floats
-                if kind != b"IxF2" or dim < 1 or rows < 1 or trained != 1 or metric != faiss.METRIC_L2 or not fits:
-                    raise InputError(f"{path}: not a whole faiss index of flat vectors; build the index again")
-            engine = faiss.read_index(str(path))
-            if not isinstance(engine, faiss.IndexFlat):
-                raise InputError(f"{path}: not a flat faiss index; build the index again")
-        except (RuntimeError, OSError) as error:
+                if len(head) < HEAD.size:
+                    raise InputError(f"{path}: not a whole faiss index; build the index again")
+                kind, dim, rows, _, _, trained, metric, code, _, _, again, row_bytes, learned, codes = HEAD.unpack(head)
+                sane = (kind, trained, metric, code, learned) == (KIND, True, METRIC_L2, QT_FP16, 0)
+                fits = dim >= 1 and rows >= 1 and (again, row_bytes, codes) == (dim, 2 * dim, 2 * dim * rows)
+                if not sane or not fits or size != HEAD.size + codes:
+                    raise InputError(f"{path}: not a whole faiss index of 16-bit vectors; build the index again")
+                halves = np.fromfile(file, np.float16, rows * dim).reshape(rows, dim)
+        except OSError as error:
             raise InputError(f"{path}: not a whole faiss index; build the index again") from error
-        made = cls(engine)
-        if not np.isfinite(made.vectors).all():
+        if not _finite(halves):
             raise InputError(f"{path}: a vector holds NaN or infinity; build the index again")
-        return made
+        return cls(halves)
+
+
+def _finite(halves: Halves) -> bool:
+    return not bool(((halves.view(np.uint16) & 0x7C00) == 0x7C00).any())
+
+
+def _floats(halves: Halves) -> Floats:
+    """The same numbers in 32 bits: numpy's own conversion takes them one by one."""
+    bits = np.empty(halves.shape, np.uint32)
+    _shifted(np.ascontiguousarray(halves).view(np.uint16).reshape(-1), bits.reshape(-1))
+    floats: Floats = bits.view(np.float32)
+    floats *= np.float32(2.0**112)  # the exponent's origin: 15 there, 127 here; also right for the smallest
+    return floats
+
+
+@njit(nogil=True, cache=True)
+def _shifted(halves: np.ndarray, bits: np.ndarray) -> None:
+    """Sign, exponent and fraction to where 32 bits have them."""
+    for i in range(len(halves)):
+        half = np.uint32(halves[i])
+        bits[i] = ((half & np.uint32(0x8000)) << np.uint32(16)) | ((half & np.uint32(0x7FFF)) << np.uint32(13))

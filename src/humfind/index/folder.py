@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from humfind.aside import read_json, write_aside, write_json
-from humfind.index.flat import FlatIndex
+from humfind.index.flat import FlatIndex, halved
 from humfind.lock import writing
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SCHEMAS = {
     "songs": pa.schema(
         [
@@ -112,7 +113,7 @@ class Index:
             contours.append(entry.contour)
             recording.append(np.full(len(entry.windows), row, dtype=np.int64))
             columns.append(np.stack([entry.windows.start_s, entry.windows.length_s, entry.windows.key]))
-            vectors.append(entry.embeddings.vectors)
+            vectors.append(halved(entry.embeddings.vectors))
         if not songs:
             raise InputError("index: no songs to build it from; give recordings or a store that has some")
         start_s, length_s, key = np.concatenate(columns, axis=1)
@@ -123,7 +124,7 @@ class Index:
             start_s,
             length_s,
             key,
-            FlatIndex.of(np.concatenate(vectors)),
+            FlatIndex.of(vectors),
             info,
         )
 
@@ -142,11 +143,6 @@ class Index:
     def window_song(self) -> Ints:
         """The row of ``music_ids`` that each window belongs to."""
         return self.recording_song[self.recording]
-
-    @property
-    def vectors(self) -> Floats:
-        """(windows, dim): do not write."""
-        return self.engine.vectors
 
     @cached_property
     def song_length_s(self) -> dict[str, float]:
@@ -211,7 +207,7 @@ class Index:
         tables = {name: _read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
         engine = FlatIndex.load(folder / "vectors.faiss")
         rows = tables["songs"].rename_columns(["music_id", *tables["songs"].column_names[1:]]).to_pylist()
-        windows = {name: tables["windows"][name].to_numpy() for name in SCHEMAS["windows"].names}
+        windows = {name: tables["windows"][name].combine_chunks().to_numpy() for name in SCHEMAS["windows"].names}
         counts = {"recordings": len(rows), "windows": len(engine), "dim": engine.dim}
         wrong = [name for name, count in counts.items() if about[name] != count]
         if wrong:
@@ -220,7 +216,7 @@ class Index:
             )
         try:
             info = IndexInfo(**{name: about[name] for name in ("model_checksum", "model", "config", "tracker")})
-            contours = tuple(_contour(tables["contours"], row) for row in range(len(tables["contours"])))
+            contours = _contours(tables["contours"])
             for name in ("start_s", "length_s", "key"):
                 if not np.isfinite(windows[name]).all():
                     raise ValueError(f"windows.parquet holds a {name} that is no number")
@@ -273,10 +269,13 @@ def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def _contour(table: pa.Table, row: int) -> Contour | None:
-    values = {name: table[name][row] for name in table.column_names}
-    if not values["frame_s"].is_valid:
-        return None
-    semitones = values["semitones"].values.to_numpy(zero_copy_only=False)
-    voiced = values["voiced"].values.to_numpy(zero_copy_only=False)
-    return Contour(semitones, voiced, values["frame_s"].as_py())
+def _contours(table: pa.Table) -> tuple[Contour | None, ...]:
+    """A row's contour, or None where it has none. They share the table's memory."""
+    columns = {name: table[name].combine_chunks() for name in ("semitones", "voiced")}
+    parts = {}
+    for name, column in columns.items():
+        flat = column.values.to_numpy(zero_copy_only=False)
+        ends = column.offsets.to_numpy()
+        parts[name] = [flat[start:end] for start, end in pairwise(ends)]
+    rows = zip(parts["semitones"], parts["voiced"], table["frame_s"].to_pylist(), strict=True)
+    return tuple(None if frame_s is None else Contour(pitch, voiced, frame_s) for pitch, voiced, frame_s in rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from humfind.types import Contour, Ints
@@ -33,24 +34,45 @@ def line_of(contour: Contour, frame_s: float, hold_s: float) -> Line:
 
     hold_s: a pitch is held so long into a rest; the remainder of the rest is left out.
     """
-    row = np.arange(len(contour.voiced))
-    sung = np.maximum.accumulate(np.where(contour.voiced, row, -1))
-    silence = row - sung  # frames since one was sung
-    kept = np.flatnonzero((sung >= 0) & (silence * contour.frame_s <= hold_s))
-    before = np.concatenate([[np.inf], silence[:-1]])  # of each frame's forerunner
-    begins = contour.voiced & ((before * contour.frame_s >= PHRASE_GAP_S) | (sung == np.argmax(contour.voiced)))
     step = max(1, round(frame_s / contour.frame_s))
-    kept = kept[: len(kept) // step * step] if len(kept) >= step else kept[:0]
-    groups = kept.reshape(-1, step)
-    pitch = np.median(contour.semitones[groups], axis=1)
-    first = begins[groups].any(axis=1)
+    pitch, row, first = _medians(contour.semitones, contour.voiced, contour.frame_s, step, hold_s)
     first[:1] = True
     return Line(
         level=(np.round(pitch * (LEVELS / 12)) % LEVELS).astype(np.int16),
-        time_s=(groups[:, 0] * contour.frame_s).astype(np.float32),
+        time_s=(row * contour.frame_s).astype(np.float32),
         first=first,
-        last=np.append(first[1:], len(groups) > 0)[: len(groups)],
+        last=np.append(first[1:], len(row) > 0)[: len(row)],
     )
+
+
+@njit(cache=True)
+def _medians(
+    semitones: np.ndarray, voiced: np.ndarray, frame_s: float, step: int, hold_s: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each ``step`` frames that are kept: the median pitch, the first one's row, and whether a phrase begins."""
+    room = len(voiced) // step
+    pitch, row = np.empty(room, np.float32), np.empty(room, np.int64)
+    first = np.zeros(room, np.bool_)
+    held = np.empty(step, np.float32)
+    count, groups, silence, sung = 0, 0, 0, False
+    for i in range(len(voiced)):
+        begins = voiced[i] and (not sung or silence * frame_s >= PHRASE_GAP_S)
+        silence = 0 if voiced[i] else silence + 1
+        sung = sung or voiced[i]
+        if not sung or silence * frame_s > hold_s:
+            continue
+        if groups == room:
+            break
+        if count == 0:
+            row[groups] = i
+        first[groups] |= begins
+        held[count] = semitones[i]
+        count += 1
+        if count == step:
+            held.sort()
+            pitch[groups] = (held[(step - 1) // 2] + held[step // 2]) / np.float32(2)
+            groups, count = groups + 1, 0
+    return pitch[:groups], row[:groups], first[:groups]
 
 
 def near(marks: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:

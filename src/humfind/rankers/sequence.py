@@ -5,6 +5,7 @@ of their best place.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +16,16 @@ from humfind.rankers.dtw import ranking_of
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
+GROUP_ROWS = 16_384  # song windows compared together: their products fit the cache
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
+
+
+class Engine(Protocol):
+    """What is needed of ``humfind.index.flat.FlatIndex``: vectors by their rows, and their products with themselves."""
+
+    @property
+    def squares(self) -> Floats: ...
+    def __getitem__(self, rows: slice) -> Floats: ...
 
 
 class Windowed(Protocol):
@@ -34,7 +44,7 @@ class Windowed(Protocol):
     @property
     def key(self) -> Floats: ...
     @property
-    def vectors(self) -> Floats: ...
+    def engine(self) -> Engine: ...
 
 
 class Sequence:
@@ -57,7 +67,9 @@ class Sequence:
         self.owner = songs.recording[begins]
         windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
         self.places = windows * (self.hop_s / BLOCK_S)
-        self.squares = np.einsum("nd,nd->n", songs.vectors, songs.vectors)
+        self.begin = np.searchsorted(songs.recording, np.arange(recordings + 1))  # the first window of each recording
+        together = np.unique(self.begin[:-1] // GROUP_ROWS, return_index=True)[1]
+        self.groups = np.append(together, recordings)  # recordings that are compared together: from each to the next
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         log_e, place, tempo = self.evidence(query)
@@ -68,19 +80,31 @@ class Sequence:
         recordings = len(self.songs.recording_song)
         best = np.full(recordings, np.inf)
         place, tempo = np.zeros(recordings, np.int64), np.ones(recordings, np.float32)
-        for ratio in np.unique(query.windows.tempo_ratio):
-            chosen = np.flatnonzero(query.windows.tempo_ratio == ratio)
-            vectors, start_s = query.embeddings.vectors[chosen], query.windows.start_s[chosen] / ratio
-            hops = np.round((start_s - start_s[0]) / self.hop_s).astype(np.int64)
-            squared = np.einsum("qd,qd->q", vectors, vectors)
-            least = np.full(len(self.owner), np.inf, np.float32)
-            winner = np.zeros(recordings, np.int64)
-            columns = (self.songs.recording, self.last, self.block, self.squares)
-            _diagonals(vectors @ self.songs.vectors.T, squared, hops, *columns, least, winner)
-            log_e = log_evalues(least.astype(np.float64), self.owner, self.places) + OTHER_TEMPO * abs(np.log2(ratio))
+        ratios = np.unique(query.windows.tempo_ratio)
+        asked = [np.flatnonzero(query.windows.tempo_ratio == ratio) for ratio in ratios]
+        hops = [self._hops(query.windows.start_s[rows] / ratio) for rows, ratio in zip(asked, ratios, strict=True)]
+        vectors = query.embeddings.vectors
+        squared = np.einsum("qd,qd->q", vectors, vectors)
+        least = np.full((len(ratios), len(self.owner)), np.inf, np.float32)
+        winner = np.zeros((len(ratios), recordings), np.int64)
+        for first, end in pairwise(self.groups):
+            windows = slice(self.begin[first], self.begin[end])
+            products = vectors @ self.songs.engine[windows].T
+            columns = (self.songs.recording[windows] - first, self.last[first:end], self.block[windows])
+            squares = self.songs.engine.squares[windows]
+            for row, (chosen, hop) in enumerate(zip(asked, hops, strict=True)):
+                found = (least[row], winner[row, first:end])
+                _diagonals(products, chosen, squared, hop, *columns, squares, self.begin[first], *found)
+        for row, ratio in enumerate(ratios):
+            log_e = log_evalues(least[row].astype(np.float64), self.owner, self.places)
+            log_e += OTHER_TEMPO * abs(np.log2(ratio))
             better = log_e < best
-            place[better], tempo[better], best[better] = winner[better], ratio, log_e[better]
+            place[better], tempo[better], best[better] = winner[row, better], ratio, log_e[better]
         return np.where(np.isfinite(best), best, NOWHERE), place, tempo
+
+    def _hops(self, start_s: Floats) -> Ints:
+        """Song windows from the first of these moments to each."""
+        return np.round((start_s - start_s[0]) / self.hop_s).astype(np.int64)
 
     def _match(self, query: Query, window: np.int64, tempo: np.float32) -> Match:
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
@@ -91,27 +115,30 @@ class Sequence:
 @njit(nogil=True, cache=True)
 def _diagonals(
     products: np.ndarray,
+    asked: np.ndarray,
     squared: np.ndarray,
     hops: np.ndarray,
     recording: np.ndarray,
     last: np.ndarray,
     block: np.ndarray,
     squares: np.ndarray,
+    first: int,
     least: np.ndarray,
     winner: np.ndarray,
 ) -> None:
     """From each song window on, the mean squared distance of the hum's windows to those ``hops`` further, the last one
     standing for those beyond the end. least: the smallest of each block. winner: each recording's first best window.
-    products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each with itself."""
+    products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each with itself. asked: the
+    hum's windows at one tempo. last, winner: counted in all windows, of which ``first`` is the first here."""
     best = np.full(len(winner), np.inf, np.float32)
     for row in range(len(squares)):
-        end = last[recording[row]]
+        end = last[recording[row]] - first
         total = np.float32(0)
         for k in range(len(hops)):
             there = min(row + hops[k], end)
-            total += squared[k] + squares[there] - 2 * products[k, there]
+            total += squared[asked[k]] + squares[there] - 2 * products[asked[k], there]
         total /= np.float32(len(hops))
         least[block[row]] = min(least[block[row]], total)
         if total < best[recording[row]]:
             best[recording[row]] = total
-            winner[recording[row]] = row
+            winner[recording[row]] = row + first
