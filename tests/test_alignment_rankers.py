@@ -60,13 +60,13 @@ def plain_dtw(song, start, end, hum, key):
     for i in range(n):
         for j in range(m):
             if i == 0:
-                total[i, j] = local(i, j) + start[j]
+                total[i, j] = local(i, j) + (0 if start[j] else CONFIG.off_start)
                 continue
             ways = [total[i - 1, j - 1]] if j >= 1 else []
             ways += [total[i - 1, j - 2] + CONFIG.faster] if j >= 2 else []
             ways += [total[i - 2, j - 1] + local(i - 1, j) + CONFIG.slower] if i >= 2 and j >= 1 else []
             total[i, j] = local(i, j) + min(ways, default=np.inf)
-    return total[-1] + end
+    return total[-1] + np.where(end, 0, CONFIG.off_end)
 
 
 def test_the_quick_alignment_is_the_plain_one():
@@ -80,6 +80,7 @@ def test_the_quick_alignment_is_the_plain_one():
     marks = np.zeros(15, bool)
     found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))
     best, at = found[0], keys[0]
+    off = np.float32(CONFIG.off_start), np.float32(CONFIG.off_end)
     steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
     for row in range(len(contours)):
@@ -93,7 +94,7 @@ def test_the_quick_alignment_is_the_plain_one():
         first_block = int(songs.blocks[row])
         key = int(at[first_block + np.argmin(best[first_block : songs.blocks[row + 1]])])
         moved = (hum + key * (LEVELS // dtw.KEYS)) % LEVELS
-        first, last = dtw._trace(level, start, end, moved, costs, *steps)
+        first, last = dtw._trace(level, start, end, *off, moved, costs, *steps)
         if np.isfinite(plain.min()):
             assert plain_dtw(level, start, end, hum, key)[last] == pytest.approx(plain.min(), abs=0.02)
             assert 0 <= first <= last

@@ -53,12 +53,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Lines:
-    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) what it costs there."""
+    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does."""
 
     lines: tuple[Line, ...]
     level: NDArray[np.int16]
-    start: Floats
-    end: Floats
+    start: NDArray[np.bool_]
+    end: NDArray[np.bool_]
     ends: Ints
     blocks: Ints  # (recordings + 1,) where each one's blocks begin
     per_block: int
@@ -72,8 +72,8 @@ class Lines:
         return cls(
             lines,
             np.concatenate([line.level for line in lines]),
-            np.where(np.concatenate(first), 0, config.off_start).astype(np.float32),
-            np.where(np.concatenate(last), 0, config.off_end).astype(np.float32),
+            np.concatenate(first),
+            np.concatenate(last),
             ends,
             ends_of([-(-len(line.level) // per_block) for line in lines]),
             per_block,
@@ -126,7 +126,8 @@ class Dtw:
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         key = int(evidence.key[recording])
         level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
-        first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], level, costs, *self._steps)
+        off = (np.float32(self.config.off_start), np.float32(self.config.off_end))
+        first, last = _trace(songs.level[rows], songs.start[rows], songs.end[rows], *off, level, costs, *self._steps)
         start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
         contour = self.contours[recording]
         within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
@@ -189,8 +190,10 @@ class Dtw:
 
         best = np.full((2, int(songs.blocks[-1])), UNREACHED, np.int16)
         key = np.zeros(best.shape, np.int64)
-        places = (songs.level, whole(songs.start), whole(songs.end), songs.ends, songs.blocks)
-        faster, slower = (np.int16(whole(step)) for step in self._steps)
+        off_start, off_end, faster, slower = (
+            np.int16(whole(np.float32(cost))) for cost in (self.config.off_start, self.config.off_end, *self._steps)
+        )
+        places = (songs.level, songs.start, songs.end, off_start, off_end, songs.ends, songs.blocks)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
@@ -235,6 +238,8 @@ def _align(
     level: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
+    off_start: np.int16,
+    off_end: np.int16,
     ends: np.ndarray,
     blocks: np.ndarray,
     per_block: int,
@@ -259,6 +264,8 @@ def _align(
         a, m = ends[song], ends[song + 1] - ends[song]
         if m == 0:
             continue
+        opening = np.where(start[a : a + m], np.int16(0), off_start)
+        ending = np.where(end[a : a + m], np.int16(0), off_end)
         local = np.empty((LEVELS, m), np.int16)  # cost of each frame for each pitch class
         for pitch in range(LEVELS):
             for j in range(m):
@@ -271,7 +278,7 @@ def _align(
             one[:2] = UNREACHED
             two[:] = UNREACHED
             for j in range(m):
-                one[j + 2] = np.int16(FREE + here[j] + start[a + j])
+                one[j + 2] = np.int16(FREE + here[j] + opening[j])
             for i in range(1, n):
                 there = here
                 here = local[(hum[i] + key * per_key) % LEVELS]
@@ -281,7 +288,7 @@ def _align(
             for block in range(blocks[song + 1] - blocks[song]):
                 least = np.int16(UNREACHED)
                 for j in range(block * per_block, min(m, (block + 1) * per_block)):
-                    least = min(least, np.int16(one[j + 2] + end[a + j]))
+                    least = min(least, np.int16(one[j + 2] + ending[j]))
                 for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
                     if least < best[kind, blocks[song] + block]:
                         best[kind, blocks[song] + block] = least
@@ -310,6 +317,8 @@ def _trace(
     level: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,
+    off_start: np.float32,
+    off_end: np.float32,
     hum: np.ndarray,
     costs: np.ndarray,
     faster: np.float32,
@@ -323,7 +332,7 @@ def _trace(
         for j in range(m):
             here = costs[(level[j] - hum[i]) % LEVELS]
             if i == 0:
-                cost[i, j], origin[i, j] = here + start[j], j
+                cost[i, j], origin[i, j] = here + (np.float32(0) if start[j] else off_start), j
                 continue
             lowest, came = np.float32(1e9), -1
             if j >= 1:
@@ -337,6 +346,7 @@ def _trace(
             cost[i, j], origin[i, j] = here + lowest, came
     least, answer = np.float32(1e8), (-1, -1)
     for j in range(m):
-        if cost[n - 1, j] + end[j] < least:
-            least, answer = cost[n - 1, j] + end[j], (origin[n - 1, j], j)
+        total = cost[n - 1, j] + (np.float32(0) if end[j] else off_end)
+        if total < least:
+            least, answer = total, (origin[n - 1, j], j)
     return answer

@@ -56,9 +56,6 @@ class Sequence:
     def __init__(self, songs: Windowed) -> None:
         self.songs = songs
         recordings = len(songs.recording_song)
-        rows = np.arange(len(songs.recording))
-        self.last = np.zeros(recordings, np.int64)  # the last window of each recording
-        np.maximum.at(self.last, songs.recording, rows)
         gaps = np.diff(songs.start_s)[np.diff(songs.recording) == 0]
         self.hop_s = float(np.median(gaps)) if len(gaps) else 1.0
         block = np.floor(songs.start_s / BLOCK_S).astype(np.int64)
@@ -90,11 +87,14 @@ class Sequence:
         for first, end in pairwise(self.groups):
             windows = slice(self.begin[first], self.begin[end])
             products = vectors @ self.songs.engine[windows].T
-            columns = (self.songs.recording[windows] - first, self.last[first:end], self.block[windows])
-            squares = self.songs.engine.squares[windows]
+            columns = (
+                self.begin[first : end + 1] - windows.start,
+                self.block[windows],
+                self.songs.engine.squares[windows],
+            )
             for row, (chosen, hop) in enumerate(zip(asked, hops, strict=True)):
-                found = (least[row], winner[row, first:end])
-                _diagonals(products, chosen, squared, hop, *columns, squares, self.begin[first], *found)
+                _diagonals(products, chosen, squared, hop, *columns, least[row], winner[row, first:end])
+            winner[:, first:end] += windows.start
         for row, ratio in enumerate(ratios):
             log_e = log_evalues(least[row].astype(np.float64), self.owner, self.places)
             log_e += OTHER_TEMPO * abs(np.log2(ratio))
@@ -118,27 +118,42 @@ def _diagonals(
     asked: np.ndarray,
     squared: np.ndarray,
     hops: np.ndarray,
-    recording: np.ndarray,
-    last: np.ndarray,
+    begin: np.ndarray,
     block: np.ndarray,
     squares: np.ndarray,
-    first: int,
     least: np.ndarray,
     winner: np.ndarray,
 ) -> None:
     """From each song window on, the mean squared distance of the hum's windows to those ``hops`` further, the last one
     standing for those beyond the end. least: the smallest of each block. winner: each recording's first best window.
     products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each with itself. asked: the
-    hum's windows at one tempo. last, winner: counted in all windows, of which ``first`` is the first here."""
-    best = np.full(len(winner), np.inf, np.float32)
-    for row in range(len(squares)):
-        end = last[recording[row]] - first
-        total = np.float32(0)
+    hum's windows at one tempo. begin: (recordings + 1,) where each one's windows begin. winner: counted likewise."""
+    own = np.float32(0)
+    for k in asked:
+        own += squared[k]
+    total = np.empty(len(squares), np.float32)
+    for song in range(len(winner)):
+        start, end = begin[song], begin[song + 1]
+        if start == end:
+            continue
+        total[start:end] = own
         for k in range(len(hops)):
-            there = min(row + hops[k], end)
-            total += squared[asked[k]] + squares[there] - 2 * products[asked[k], there]
-        total /= np.float32(len(hops))
-        least[block[row]] = min(least[block[row]], total)
-        if total < best[recording[row]]:
-            best[recording[row]] = total
-            winner[recording[row]] = row + first
+            _add(total[start:end], products[asked[k], start:end], squares[start:end], min(hops[k], end - start - 1))
+        best = np.float32(np.inf)
+        for row in range(start, end):
+            mean = total[row] / np.float32(len(hops))
+            least[block[row]] = min(least[block[row]], mean)
+            if mean < best:
+                best = mean
+                winner[song] = row
+
+
+@njit(nogil=True, cache=True)
+def _add(total: np.ndarray, products: np.ndarray, squares: np.ndarray, hop: int) -> None:
+    """A function of its own, so that it is compiled to vectors."""
+    inside = len(total) - hop
+    for row in range(inside):
+        total[row] += squares[row + hop] - np.float32(2) * products[row + hop]
+    last = squares[-1] - np.float32(2) * products[-1]
+    for row in range(inside, len(total)):
+        total[row] += last
