@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import resource
+import json
+import os
+import re
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import torch
 
@@ -22,19 +28,18 @@ from humfind.index import Index, Song
 from humfind.predict import load_model
 from humfind.rankers import make_ranker
 from humfind.rankers.dtw import KEYS, Dtw, local_costs
+from humfind.rankers.fusion import Fusion
 from humfind.rankers.lines import LEVELS
 from humfind.synth.hum import perform
 from humfind.types import F0, Query
 
 MFLOP_A_WINDOW = 20.7
 HUM_S = 10.0
-Songs = list[tuple[str, F0]]
 
 
-def full_songs(count: int) -> Songs:
+def full_songs(count: int) -> Iterator[tuple[str, F0]]:
     """POP909's sung lines, four minutes each; beyond 909, the same again at another key and tempo, cut elsewhere."""
     real = suites.pop909(suites.folder())
-    songs = []
     for row in range(count):
         name, f0 = real[row % len(real)]
         rng = np.random.default_rng([8, row])
@@ -43,17 +48,17 @@ def full_songs(count: int) -> Songs:
             at = np.arange(0, len(hz), float(rng.uniform(0.8, 1.25))).astype(np.int64)
             hz = hz[at] * np.float32(2 ** float(rng.uniform(-0.5, 0.5)))
             name, f0 = f"{name}-{row}", suites.f0_of(hz)
-        songs.append((name, f0))
-    return songs
+        yield name, f0
 
 
-def hums(songs: Songs, count: int, length_s: float = HUM_S) -> list[tuple[str, str, F0]]:
-    """Simulated hums of ``length_s``: (name, right music_id, f0)."""
+def hums(among: int, count: int, length_s: float = HUM_S) -> list[tuple[str, str, F0]]:
+    """Simulated hums of ``length_s`` of the first songs: (name, right music_id, f0)."""
+    songs = list(full_songs(min(among, 909)))
     made: list[tuple[str, str, F0]] = []
     row = 0
     while len(made) < count:
         rng = np.random.default_rng([9, row])
-        name, f0 = songs[int(rng.integers(min(len(songs), 909)))]
+        name, f0 = songs[int(rng.integers(len(songs)))]
         part = suites.phrase(suites.notes_of(f0), 1.5 * length_s, rng)
         row += 1
         if part is not None:
@@ -66,9 +71,8 @@ def hums(songs: Songs, count: int, length_s: float = HUM_S) -> list[tuple[str, s
 def small_index(count: int) -> tuple[Any, Index, list[Query], list[str]]:
     """The shipped model, an index of ``count`` full songs, 20 hums."""
     model, _ = load_model("pretrained")
-    songs = full_songs(count)
-    index = search.build_index([(Song(name), f0) for name, f0 in songs], model)
-    asked = hums(songs, 20)
+    index = search.build_index(((Song(name), f0) for name, f0 in full_songs(count)), model)
+    asked = hums(count, 20)
     return model, index, [search.make_query(name, f0, model) for name, _, f0 in asked], [right for _, right, _ in asked]
 
 
@@ -110,8 +114,6 @@ def embed(ceiling_gflops: float, repeats: int = 5) -> Stage:
 
 def first_stage(songs: int = 909, repeats: int = 5) -> Stage:
     """The ten nearest of all song windows to each hum window, one core."""
-    import faiss
-
     _, index, queries, _ = small_index(songs)
     vectors = np.concatenate([query.embeddings.vectors for query in queries])
     faiss.omp_set_num_threads(1)
@@ -192,7 +194,8 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     rows = np.argsort(-np.diff(lines.ends))[len(lines.lines) // 2 :][:some]  # of median length and below
     levels = [lines.lines[row].level.astype(np.int64) for row in rows]
     keys = np.arange(0, LEVELS, LEVELS // 12)
-    runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines)[0] for name, one in ours.items()}
+    every = np.arange(len(lines.lines))
+    runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every)[0] for name, one in ours.items()}
     scale = dict.fromkeys(ours, 1000 / songs * 12 / KEYS)
     agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, then to scale")
     import librosa
@@ -266,36 +269,56 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     )
 
 
-def growth(counts: tuple[int, ...] = (100, 300, 1000, 3000), asked: int = 8) -> list[dict[str, float]]:
-    """Time, memory and disk of index and search, a row a number of full songs."""
-    model, _ = load_model("pretrained")
+def growth(counts: Iterable[int]) -> list[dict[str, float]]:
+    """Time, memory and disk of index and search, a row a number of full songs, each in a process of its own. Index:
+    all cores; search: one core."""
     found = []
     for count in counts:
-        songs = full_songs(count)
-        started = time.perf_counter()
-        index = search.build_index(((Song(name), f0) for name, f0 in songs), model)
-        built = time.perf_counter() - started
-        with tempfile.TemporaryDirectory() as folder:
-            index.save(Path(folder) / "index")
-            disk = sum(path.stat().st_size for path in (Path(folder) / "index").iterdir()) / 1e9
-            started = time.perf_counter()
-            Index.load(Path(folder) / "index")
-            load = time.perf_counter() - started
-        row = {"songs": count, "windows": len(index.engine), "index, s": built, "disk, GB": disk, "load, s": load}
-        queries = [search.make_query(name, f0, model) for name, _, f0 in hums(songs, asked)]
-        for name in ("nearest", "sequence", "fusion"):
-            ranker = make_ranker(RankConfig(ranker=name), index)
-            search.search(queries[0], index, ranker)
-            spent = []
-            for query in queries:
-                started = time.perf_counter()
-                search.search(query, index, ranker)
-                spent.append(time.perf_counter() - started)
-            row[f"{name}, s"] = float(np.median(spent))
-        row["peak, GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print({name: round(value, 3) for name, value in row.items()}, flush=True)
-        found.append(row)
+        given = [
+            sys.executable,
+            "-c",
+            "import sys; from benchmarks import stages_search as s; s.grow(int(sys.argv[1]))",
+        ]
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+        done = subprocess.run([*given, str(count)], stdout=subprocess.PIPE, check=True, env=environment)
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+        print(found[-1], flush=True)
     return found
+
+
+def grow(count: int, asked: int = 12) -> None:
+    """Print one row of ``growth``."""
+    model, _ = load_model("pretrained")
+    started = time.perf_counter()
+    index = search.build_index(((Song(name), f0) for name, f0 in full_songs(count)), model)
+    row: dict[str, float] = {"songs": count, "windows": len(index.engine), "index, s": time.perf_counter() - started}
+    with tempfile.TemporaryDirectory() as folder:
+        index.save(Path(folder) / "index")
+        row["disk, GB"] = sum(path.stat().st_size for path in (Path(folder) / "index").iterdir()) / 1e9
+        row["index, peak GB"] = peak_gb()
+        started = time.perf_counter()
+        index = Index.load(Path(folder) / "index")
+        row["load, s"] = time.perf_counter() - started
+    faiss.omp_set_num_threads(1)
+    taken = [(search.make_query(name, f0, model), right) for name, right, f0 in hums(count, asked)]
+    for name in ("nearest", "sequence", "fusion"):
+        ranker = Fusion(index, threads=1) if name == "fusion" else make_ranker(RankConfig(ranker=name), index)
+        search.search(taken[0][0], index, ranker)
+        spent, first = [], 0
+        for query, right in taken:
+            started = time.perf_counter()
+            first += search.search(query, index, ranker).music_ids[0] == right
+            spent.append(time.perf_counter() - started)
+        row[f"{name}, s"] = float(np.median(spent))
+        row[f"{name}, first"] = first / len(taken)
+    row["search, peak GB"] = peak_gb()
+    print(json.dumps(row))
+
+
+def peak_gb() -> float:
+    """The most memory that this process has held (Linux)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1e6 if found else float("nan")
 
 
 def exponents(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -304,5 +327,5 @@ def exponents(rows: list[dict[str, float]]) -> dict[str, float]:
     return {
         name: float(np.polyfit(songs, np.log([max(row[name], 1e-9) for row in rows]), 1)[0])
         for name in rows[0]
-        if name != "songs"
+        if name != "songs" and "first" not in name
     }
