@@ -120,7 +120,7 @@ def test_a_new_store_is_filled_and_then_used(world, checkpoint, tmp_path):
     items = predicting.load_split(data, "public_test", Shelf(foreign)).hums
     audio = [item for item in items if item.audio]
     first = hear(audio, "public_test", "hum", store, QUICK)
-    assert (len(first.f0), first.skipped, first.tracker["tracker"]) == (3, [], "swiftf0")
+    assert (len(first.items), first.skipped, first.tracker["tracker"]) == (3, [], "swiftf0")
     kept = files_of(store)
     again = hear(audio, "public_test", "hum", store)  # made by swiftf0: nothing else is asked for
     assert files_of(store) == kept

@@ -308,3 +308,17 @@ def test_a_sliced_table_reads_like_a_whole_one(tmp_path: Path) -> None:
     row = folder_of(tmp_path, whole.slice(1)).read("train", "hum")[0]
     assert row.path == "b.mp3"
     assert row.f0.hz.tolist() == [330]
+
+
+def test_f0_are_read_one_by_one_and_a_part_that_changes_meanwhile_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "train" / "hum"
+    open_for_writing(folder, MANIFEST)
+    write_part(folder, 0, [StoredF0("b.mp3", "7", f0(220)), StoredF0("a.mp3", "7", f0(330))])
+    store = Store(tmp_path / "store")
+    rows = store.rows("train", "hum")
+    assert [(row.path, row.sung, row.number) for row in rows] == [("a.mp3", True, 1), ("b.mp3", True, 0)]
+    whole = store.read("train", "hum")
+    assert [store.f0(row).hz.tolist() for row in rows] == [row.f0.hz.tolist() for row in whole]
+    write_part(folder, 0, [StoredF0("c.mp3", "7", f0(220))])
+    with pytest.raises(InputError, match="was changed while it was read"):
+        Store(tmp_path / "store").f0(rows[0])

@@ -7,30 +7,42 @@ what it lacks is tracked and kept nowhere.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from humfind.config import F0Config, to_dict
 from humfind.data.zalo import Item, stem
 from humfind.f0.extract import extract, file_sha256
-from humfind.f0.store import Store, StoredF0, parts, read_manifest
+from humfind.f0.store import Row, Store, parts, read_manifest
 from humfind.logs import conserved
 from humfind.types import F0, InputError
 
 log = logging.getLogger(__name__)
 Skipped = list[tuple[str, str]]  # (path, reason)
+SILENT = "silent: no frame has a pitch"
 TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")
+
+
+def no_f0(item: Item) -> F0:
+    raise KeyError(item.path)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """f0: recordings with their f0, in the order asked for. tracker: what made it; empty where unknown."""
+    """items: the recordings that have an f0, in the order asked for. tracker: what made it; empty where unknown."""
 
-    f0: tuple[tuple[Item, F0], ...] = ()
+    items: tuple[Item, ...] = ()
+    f0_of: Callable[[Item], F0] = no_f0
     skipped: Skipped = field(default_factory=list)
     tracker: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def f0(self) -> Iterator[tuple[Item, F0]]:
+        """Each recording with its f0, which is read from the store when its turn comes."""
+        return ((item, self.f0_of(item)) for item in self.items)
 
 
 class Shelf:
@@ -38,13 +50,17 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._rows: dict[tuple[str, str], list[StoredF0]] = {}
+        self._rows: dict[tuple[str, str], list[Row]] = {}
 
-    def read(self, split: str, kind: str) -> list[StoredF0]:
+    def read(self, split: str, kind: str) -> list[Row]:
         """The rows, none where the folder is missing."""
         if (split, kind) not in self._rows:
-            self._rows[split, kind] = Store(self.folder).read(split, kind) if self.folder.is_dir() else []
+            self._rows[split, kind] = self.store.rows(split, kind) if self.folder.is_dir() else []
         return self._rows[split, kind]
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.folder)
 
     def foreign(self) -> bool:
         """Whether there are parts of unknown origin: nothing may be added."""
@@ -58,13 +74,14 @@ class Shelf:
 
     def config(self) -> F0Config:
         """How this store's f0 was made; the defaults where that is unknown."""
-        manifest = Store(self.folder).manifest if self.folder.is_dir() else None
+        manifest = self.store.manifest if self.folder.is_dir() else None
         return config_of(asdict(manifest) if manifest else {})
 
     def extend(self, items: Sequence[Item], f0: F0Config, split: str, kind: str) -> dict[str, str]:
         """Track what is lacking; path -> reason of what could not be."""
         done = extract(items, f0, self.folder, split, kind)
         self._rows.pop((split, kind), None)
+        self.__dict__.pop("store", None)  # and the parts that it holds
         return {skip.path: skip.reason for skip in done.skipped}
 
 
@@ -87,27 +104,35 @@ def hear(
     if shelf is not None and f0 is not None:
         _require_made_so(shelf, split, kind, f0)
     config = f0 or (shelf.config() if shelf else F0Config())
-    lines = {key: row.f0 for key, row in rows.items()}
-    lacking = [item for item in items if item.stem not in lines and item.audio is not None]
+    lacking = [item for item in items if item.stem not in rows and item.audio is not None]
     reasons: dict[str, str] = {}
+    tracked: dict[str, F0] = {}
     if lacking and shelf is not None and not shelf.foreign():
         reasons = shelf.extend(items, config, split, kind)
-        lines = {stem(row.path): row.f0 for row in shelf.read(split, kind)}
+        rows = {stem(row.path): row for row in shelf.read(split, kind)}
     elif lacking:
         tracked, reasons = track(lacking, config)
-        lines |= tracked
-    lines, unsung = sung(lines)
+    tracked, unsung = sung(tracked)
+    unsung |= {key: SILENT for key, row in rows.items() if not row.sung}
+    present = tuple(i for i in items if i.stem in tracked or (i.stem in rows and rows[i.stem].sung))
+
+    heard = {item.stem for item in present}
+
+    def f0_of(item: Item) -> F0:
+        if item.stem in tracked or shelf is None:
+            return tracked[item.stem]
+        return shelf.store.f0(rows[item.stem])
+
     skipped = [
         (item.path, unsung.get(item.stem) or _without_place(reasons.get(item.path, "neither audio nor f0"), item))
         for item in items
-        if item.stem not in lines
+        if item.stem not in heard
     ]
     tracker = shelf.tracker(split, kind) if shelf else {}
     if not rows and not tracker:
         tracker = tracker_of(config)
-    heard = tuple((item, lines[item.stem]) for item in items if item.stem in lines)
-    conserved(log, f"f0 {split}/{kind}", len(items), "recordings", with_f0=len(heard), skipped=len(skipped))
-    return Heard(heard, skipped, tracker)
+    conserved(log, f"f0 {split}/{kind}", len(items), "recordings", with_f0=len(present), skipped=len(skipped))
+    return Heard(present, f0_of, skipped, tracker)
 
 
 def track(items: Sequence[Item], f0: F0Config) -> tuple[dict[str, F0], dict[str, str]]:
@@ -135,7 +160,7 @@ def _without_place(reason: str, item: Item) -> str:
 def sung(lines: dict[str, F0]) -> tuple[dict[str, F0], dict[str, str]]:
     """stem -> f0 of those with a pitch anywhere, and stem -> reason of the others: silence has no melody."""
     kept = {key: line for key, line in lines.items() if line.voiced.any()}
-    return kept, {key: "silent: no frame has a pitch" for key in lines if key not in kept}
+    return kept, {key: SILENT for key in lines if key not in kept}
 
 
 def tracker_of(f0: F0Config) -> dict[str, Any]:
@@ -153,7 +178,7 @@ def _require_made_so(shelf: Shelf, split: str, kind: str, f0: F0Config) -> None:
             raise InputError(f"{place}: was made with {name} {made[name]}, not {asked}; give another store")
 
 
-def _require_unchanged(items: Sequence[Item], rows: dict[str, StoredF0]) -> None:
+def _require_unchanged(items: Sequence[Item], rows: dict[str, Row]) -> None:
     for item in items:
         row = rows.get(item.stem)
         if row is None or row.source_sha256 is None or item.audio is None:

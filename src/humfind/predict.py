@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +98,9 @@ def predict(
         held_out = _validation_ids(encoder, songs, hums)
         parts, songs, hums = parts.of_songs(held_out), _of_songs(songs, held_out), _of_songs(hums, held_out)
     if index is None:
-        found = search.build_index(recordings(songs.f0, read_titles(data)), encoder, model_path, songs.tracker)
+        found = search.build_index(
+            recordings(songs.f0, read_titles(data)), encoder, model_path, songs.tracker, len(songs.items)
+        )
     else:
         found = Index.load(index, encoder.checksum)
     known = {*found.music_ids, *(item.music_id for item in parts.songs)}
@@ -118,7 +120,7 @@ def predict(
     card = card_of(split, encoder, rank, found, queries, report) | {"without_f0": [path for path, _ in skipped]}
     submission.check(submission.rows_of(rankings), [item.name for item in parts.hums], found.music_ids)
     submission.write(rankings, out, card)
-    return Prediction(tuple(rankings), found, report, told, len(parts.hums) - len(hums.f0))
+    return Prediction(tuple(rankings), found, report, told, len(parts.hums) - len(hums.items))
 
 
 def answer_all(names: Iterable[str], queries: Sequence[Query], index: Index, rank: RankConfig) -> list[Ranking]:
@@ -159,11 +161,11 @@ def card_of(
     }
 
 
-def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> list[tuple[Song, F0]]:
+def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> Iterator[tuple[Song, F0]]:
     """What ``search.build_index`` takes. titles: music_id -> title, where known."""
     known = titles or {}
     ids = ((item.music_id or item.stem, item, f0) for item, f0 in heard)
-    return [(Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids]
+    return ((Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids)
 
 
 def index_of(
@@ -186,7 +188,7 @@ def index_of(
     else:
         heard = _folder(source, f0 or F0Config())
     return search.build_index(
-        recordings(heard.f0, read_titles(source)), encoder, model_path, heard.tracker
+        recordings(heard.f0, read_titles(source)), encoder, model_path, heard.tracker, len(heard.items)
     ), heard.skipped
 
 
@@ -266,8 +268,8 @@ def _folder(folder: Path, f0: F0Config) -> Heard:
     lines, reasons = track(items, f0)
     lines, unsung = sung(lines)
     reasons |= unsung
-    heard = tuple((item, lines[item.stem]) for item in items if item.stem in lines)
-    return Heard(heard, list(reasons.items()), tracker_of(f0))
+    heard = tuple(item for item in items if item.stem in lines)
+    return Heard(heard, lambda item: lines[item.stem], list(reasons.items()), tracker_of(f0))
 
 
 class FolderItem(Item):
@@ -281,10 +283,10 @@ class FolderItem(Item):
 def _validation_ids(model: Model, songs: Heard, hums: Heard) -> Collection[str]:
     """The songs that training held out: split as training does, over the same recordings."""
     train = model.config.train
-    ids = [item.music_id for item, _ in (*songs.f0, *hums.f0) if item.music_id]
+    ids = [item.music_id for item in (*songs.items, *hums.items) if item.music_id]
     return split_by_song(ids, train.validation_share, train.seed)[1]
 
 
 def _of_songs(heard: Heard, music_ids: Collection[str]) -> Heard:
     chosen = set(music_ids)
-    return replace(heard, f0=tuple(pair for pair in heard.f0 if pair[0].music_id in chosen))
+    return replace(heard, items=tuple(item for item in heard.items if item.music_id in chosen))

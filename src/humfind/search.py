@@ -55,8 +55,10 @@ def build_index(
     model: Encoder,
     model_path: str = "",
     tracker: Mapping[str, Any] | None = None,
+    total: int | None = None,
 ) -> Index:
-    """Songs' f0 -> index. model_path, tracker: kept in the index for those who open it later.
+    """Songs' f0 -> index. model_path, tracker: kept in the index for those who open it later. total: recordings, for
+    the time left, where ``recordings`` has no length.
 
     Where a Song lacks its length or checksum, they are taken from the f0. Raises InputError when empty.
     """
@@ -64,7 +66,7 @@ def build_index(
     config = json.loads(json.dumps(to_dict(model.config)))  # as it will be read back
     info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}))
     seen: Counter[str] = Counter()
-    made = Index.build(_entries(recordings, model, seen), info)
+    made = Index.build(_entries(recordings, model, seen, total), info)
     conserved(log, "index", seen["recordings"], "recordings", rows=len(made.songs))
     conserved(log, "index", seen["windows"], "windows", vectors=len(made.engine))
     return made
@@ -142,10 +144,12 @@ def _require_f0(config: ModelConfig) -> None:
         raise InputError(f"model: reads {config.train.features}, not f0; train one with features f0 for this")
 
 
-def _entries(recordings: Iterable[tuple[Song, F0]], model: Encoder, seen: Counter[str]) -> Iterator[Entry]:
+def _entries(
+    recordings: Iterable[tuple[Song, F0]], model: Encoder, seen: Counter[str], total: int | None
+) -> Iterator[Entry]:
     """seen: counts what goes in."""
     block: list[tuple[Song, Contour, Windows]] = []
-    for song, f0 in tqdm(recordings, desc="indexing", unit="recording", delay=QUIET_S, leave=False):
+    for song, f0 in tqdm(recordings, total=total, desc="indexing", unit="recording", delay=QUIET_S, leave=False):
         line = contour.from_f0(f0, model.config.contour)
         full = replace(song, length_s=song.length_s or f0.length_s, checksum=song.checksum or f0_checksum(f0))
         windows = contour.song_windows(line, model.config.contour)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -77,6 +78,22 @@ class StoredF0:
 
 
 @dataclass(frozen=True)
+class Row:
+    """What a row says but its f0. sung: whether a pitch is anywhere in it. part, number: where its f0 lies."""
+
+    path: str
+    music_id: str | None
+    source_sha256: str | None
+    sung: bool
+    part: Path
+    number: int
+
+    @property
+    def stem(self) -> str:
+        return stem(self.path)
+
+
+@dataclass(frozen=True)
 class Skip:
     """A recording without f0, and why. source_sha256 is empty where there is no file."""
 
@@ -90,6 +107,7 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self._part = lru_cache(maxsize=2)(lambda part: list(read_part(part, _threshold(part.parent))))
         if not self.folder.is_dir():
             raise InputError(f"{folder}: no such f0 store; make one with: humfind f0 DATA")
 
@@ -109,17 +127,40 @@ class Store:
         Raises InputError for a part that is cut, columns that are missing or of a wrong type, values that
         no f0 has, and two rows of one stem.
         """
+        return sorted((row for _, _, row in self._each(split, kind)), key=lambda row: (row.name, row.path))
+
+    def rows(self, split: str, kind: str) -> list[Row]:
+        """``read`` without the f0, which ``f0`` reads one by one: a part at a time is in memory."""
+        found = [
+            (row.name, Row(row.path, row.music_id, row.source_sha256, bool(row.f0.voiced.any()), part, number))
+            for part, number, row in self._each(split, kind)
+        ]
+        return [row for _, row in sorted(found, key=lambda pair: (pair[0], pair[1].path))]
+
+    def f0(self, row: Row) -> F0:
+        """Raises InputError where its part has changed since ``rows``."""
+        held = self._part(row.part)
+        if row.number >= len(held) or held[row.number].path != row.path:
+            raise InputError(f"{row.part}: was changed while it was read; give the command again")
+        return held[row.number].f0
+
+    def _each(self, split: str, kind: str) -> Iterator[tuple[Path, int, StoredF0]]:
+        """Every row of one folder with its part and its number there."""
         folder = self.folder / split / kind
-        manifest = read_manifest(folder)
-        threshold = manifest.threshold if manifest else FOREIGN_THRESHOLD
-        rows: dict[str, StoredF0] = {}
+        threshold = _threshold(folder)
+        seen: dict[str, str] = {}
         for part in parts(folder):
-            for row in read_part(part, threshold):
-                if row.stem in rows:
-                    other = rows[row.stem].path
+            for number, row in enumerate(read_part(part, threshold)):
+                other = seen.setdefault(row.stem, row.path)
+                if other is not row.path:
                     raise InputError(f"{part}: {row.path} and {other} have the same stem; keep one of the two")
-                rows[row.stem] = row
-        return sorted(rows.values(), key=lambda row: (row.name, row.path))
+                yield part, number, row
+
+
+def _threshold(folder: Path) -> float:
+    """At which confidence a frame of this folder counts as voiced."""
+    manifest = read_manifest(folder)
+    return manifest.threshold if manifest else FOREIGN_THRESHOLD
 
 
 def parts(folder: Path) -> list[Path]:
