@@ -114,7 +114,7 @@ def variants(figures: Mapping[str, Interval], base: str, claim: str) -> Figure:
     axis.axvline(figures[base].value, color=style.INK, linestyle="--", linewidth=1)
     axis.set_yticks(range(len(figures)), list(figures))
     axis.set_ylim(len(figures) - 0.4, -0.6)
-    axis.set_xlim(0, 1)
+    axis.set_xlim(0, min(1.0, 1.3 * max(found.high for found in figures.values())))
     axis.grid(axis="y", visible=False)
     style.panel(axis, "", "MRR@10", "")
     return figure
