@@ -122,8 +122,9 @@ class DtwConfig:
     slower: float = 0.4  # at half
     off_start: float = 6.0  # cost of beginning elsewhere than a phrase of the song does
     off_end: float = 3.0  # of ending so
-    tempos: tuple[float, ...] = (1.0, 0.5, 2.0)  # hum seconds a song second, about which the tempo may wander by 2
-    other_tempo: float = 3.0  # added to the log E-value of a hum at another of these tempos than 1
+    # hum seconds a song second, about which the tempo may wander by 2; the last two are for sheets of unknown tempo
+    tempos: tuple[float, ...] = (1.0, 0.5, 2.0, 0.25, 4.0)
+    other_tempo: float = 3.0  # added to the log E-value for each octave of tempo from 1
     # share of hums in the song's own key, to a quarter tone: who has just heard a song, or knows it well, often keeps
     # its pitch (Levitin 1994); 0: all keys alike
     own_key: float = 0.4

@@ -1,7 +1,7 @@
 """The whole hum aligned with every song: subsequence dynamic time warping on the circle of pitch classes.
 
 A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, at a local tempo between half and double
-(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at half, once or twice that. The local cost is minus the
+(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. The local cost is minus the
 logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 """
@@ -173,7 +173,7 @@ class Dtw:
             at[row, owner[chosen]] = keys[row, chosen]
         key = np.where(log_e[1] < log_e[0], at[1], at[0]).astype(np.int64)
         either = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
-        return either + (self.config.other_tempo if tempo != 1.0 else 0.0), key
+        return either + self.config.other_tempo * abs(np.log2(tempo)), key
 
     def _align(self, hum: Line, songs: Lines, chosen: Ints) -> tuple[NDArray[np.float64], Ints]:
         """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.
