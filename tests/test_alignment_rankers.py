@@ -103,7 +103,9 @@ def test_the_quick_alignment_is_the_plain_one():
 
 
 @pytest.mark.parametrize("make", [Dtw, Fusion])
-@pytest.mark.parametrize(("shift", "tempo"), [(0, 1), (-5, 1.25), (3.5, 0.8), (12, 0.45), (-17, 2.2), (2, 0.28), (-4, 3.6)])
+@pytest.mark.parametrize(
+    ("shift", "tempo"), [(0, 1), (-5, 1.25), (3.5, 0.8), (12, 0.45), (-17, 2.2), (2, 0.28), (-4, 3.6)]
+)
 def test_a_hum_finds_its_song_in_any_key_and_tempo(index, make, shift, tempo):
     length_s = 6.0 if tempo > 0.4 else 14.0  # a quarter of it is sung
     right = [query_of(song, shift, tempo, length_s=length_s) for song in range(0, SONGS, 3)]

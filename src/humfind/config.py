@@ -114,7 +114,7 @@ class DtwConfig:
 
     frame_s: float = 0.12  # of hum and song; a multiple of the contour's
     coarsest_s: float = 0.24  # how long frames may grow where a search would take too long
-    cells: float = 1e10  # of the alignment's matrix that a search may take before its frames grow
+    cells: float = 1.25e10  # of the alignment's matrix that a search may take before its frames grow
     error_semitones: float = 0.6  # spread of a sung pitch about the song's
     stray_share: float = 0.15  # of the likelihood that does not care for pitch: slips, wrong notes
     hold_s: float = 0.3  # a pitch is held so long into a rest; the remainder of the rest is left out

@@ -1,8 +1,8 @@
 """The whole hum aligned with every song: subsequence dynamic time warping on the circle of pitch classes.
 
 A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, at a local tempo between half and double
-(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. The local cost is minus the
-logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
+(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. The local cost is minus
+the logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 """
 
