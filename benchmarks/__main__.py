@@ -55,7 +55,7 @@ def main() -> None:
     about = machine()
     for name in asked.names or known:
         if name == "growth":
-            _growth(asked.out, about, (30, 60) if asked.quick else (100, 300, 1000, 3000, 10_000))
+            _growth(asked.out, about, (30, 60) if asked.quick else (100, 1000, 10_000))
             continue
         limits = ceilings()
         made = stages(asked.quick)[name]()
