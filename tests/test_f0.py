@@ -124,6 +124,16 @@ def test_the_same_bytes_twice_and_with_any_number_of_threads(crepe: Tracker) -> 
     assert torch.get_num_threads() == threads
 
 
+def test_how_many_threads_torch_has_does_not_change_the_network() -> None:
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        network = crepe_network.Network("tiny")
+        found.append([part.numpy().tobytes() for part in (*network.first, *(weight for weight, _ in network.convs))])
+    torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
 def test_a_frame_does_not_depend_on_what_comes_later(crepe: Tracker) -> None:
     recording, _ = vibrato(16_000)
     part = crepe(Recording(recording.samples[:12_000], 16_000))

@@ -53,8 +53,13 @@ class Network:
 
     def __init__(self, model: str) -> None:
         weights = load_weights(model)
-        with torch.inference_mode():
-            self._fold(weights)
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # the last bits of a spectrum depend on it
+        try:
+            with torch.inference_mode():
+                self._fold(weights)
+        finally:
+            torch.set_num_threads(before)
 
     def _fold(self, weights: dict[str, torch.Tensor]) -> None:
         gain, shift = [], []
