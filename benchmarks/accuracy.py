@@ -28,7 +28,7 @@ from benchmarks import suites
 from humfind import metrics, search
 from humfind.config import FusionConfig, RankConfig
 from humfind.index import Index, Song
-from humfind.predict import load_model
+from humfind.models import load_model
 from humfind.rankers import Fusion, make_ranker
 from humfind.rankers.dtw import Evidence
 from humfind.rankers.fusion import probabilities

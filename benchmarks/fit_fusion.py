@@ -20,7 +20,7 @@ from benchmarks import suites
 from humfind import search
 from humfind.config import FusionConfig, HummerConfig
 from humfind.index import Song
-from humfind.predict import load_model
+from humfind.models import load_model
 from humfind.rankers.dtw import Dtw
 from humfind.rankers.sequence import Sequence
 from humfind.synth.hum import HOP_S, perform

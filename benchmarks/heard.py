@@ -26,7 +26,7 @@ from humfind import metrics, search
 from humfind.config import F0Config, HummerConfig, RankConfig
 from humfind.f0 import make_tracker, track_file
 from humfind.index import Song
-from humfind.predict import load_model
+from humfind.models import load_model
 from humfind.rankers import make_ranker
 from humfind.synth import voice
 from humfind.synth.hum import perform

@@ -20,14 +20,14 @@ import soundfile
 
 RATE_HZ = 44_100
 TRACKERS = ("torchcrepe", "torchcrepe:viterbi", "swiftf0", "pyin", "crepe")
-# VmHWM, not ru_maxrss: that one begins with the memory of the process which started it
 MEASURE = """
-import re, sys
+import sys
+from benchmarks.side_by_side import peak_gb
 from humfind.config import F0Config
 from humfind.f0 import make_tracker, track_file
 tracker = make_tracker(F0Config(tracker=sys.argv[1], decoder=sys.argv[2], threads=2))
 print(len(track_file(tracker, sys.argv[3]).hz))
-print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1e6)
+print(peak_gb())
 """
 
 
@@ -42,11 +42,11 @@ def write_recording(path: Path, minutes: int) -> None:
             file.write(np.stack([voice, 0.5 * voice], axis=1).astype(np.float32))
 
 
-def peak_gb(tracker: str, path: Path) -> tuple[int, float]:
+def measured(tracker: str, path: Path) -> tuple[int, float]:
     """Frames found, and the peak in GB."""
     name, _, decoder = tracker.partition(":")
     given = [name, decoder or "weighted", str(path)]
-    done = subprocess.run([sys.executable, "-c", MEASURE, *given], capture_output=True, text=True)  # Linux
+    done = subprocess.run([sys.executable, "-c", MEASURE, *given], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{tracker}: {done.stderr.strip().splitlines()[-1]}")
     frames, gigabytes = done.stdout.split()[-2:]
@@ -76,7 +76,7 @@ def main() -> None:
         write_recording(path, asked.minutes)
         for tracker in asked.trackers:
             clock = time.perf_counter()
-            frames, gigabytes = peak_gb(tracker, path)
+            frames, gigabytes = measured(tracker, path)
             print(f"{tracker}: {frames} frames, {gigabytes:.2f} GB, {time.perf_counter() - clock:.0f} s", flush=True)
             lines.append(f"| {tracker.replace(':', ', ')} | {frames} | {gigabytes:.2f} |")
     if asked.out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,6 +78,13 @@ def installed(package: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
+
+
+def peak_gb() -> float:
+    """The most memory that this process has held (Linux). VmHWM, not ru_maxrss: that
+    one begins with the memory of the process which started it."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1e6 if found else float("nan")
 
 
 def machine() -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from benchmarks.side_by_side import Run, Stage, in_turns, installed, pick
 from humfind.config import F0Config
 from humfind.f0 import crepe_network, decode, make_tracker, viterbi
+from humfind.f0.torchcrepe import TorchCrepe
 from humfind.types import Floats, Ints, Recording
 
 RATE_HZ = 16_000
@@ -107,8 +108,7 @@ def as_torchcrepe_calls_it(probability: Floats) -> Ints:
 def decode_stage(seconds: float = 30.0, repeats: int = 5) -> Stage:
     """The best path through CREPE's bins."""
     samples, _ = hum(seconds)
-    tracker = make_tracker(F0Config(threads=1))
-    probability = np.concatenate(list(tracker.probabilities([samples])))  # type: ignore[attr-defined]
+    probability = np.concatenate(list(TorchCrepe(F0Config(threads=1)).probabilities([samples])))
     yard = "librosa, as torchcrepe calls it"
     runs: dict[str, Run] = {
         yard: lambda: as_torchcrepe_calls_it(probability),

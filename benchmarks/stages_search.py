@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,12 +19,12 @@ import numpy as np
 import torch
 
 from benchmarks import suites
-from benchmarks.side_by_side import Run, Stage, in_turns, installed, pick
+from benchmarks.side_by_side import Run, Stage, in_turns, installed, peak_gb, pick
 from humfind import contour, search
 from humfind.config import HummerConfig, RankConfig
 from humfind.embed import Model
 from humfind.index import Index, Song
-from humfind.predict import load_model
+from humfind.models import load_model
 from humfind.rankers import make_ranker
 from humfind.rankers.dtw import KEYS, Dtw, local_costs
 from humfind.rankers.fusion import Fusion
@@ -313,12 +312,6 @@ def grow(count: int, asked: int = 12) -> None:
         row[f"{name}, first"] = first / len(taken)
     row["search, peak GB"] = peak_gb()
     print(json.dumps(row))
-
-
-def peak_gb() -> float:
-    """The most memory that this process has held (Linux)."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1e6 if found else float("nan")
 
 
 def exponents(rows: list[dict[str, float]]) -> dict[str, float]:

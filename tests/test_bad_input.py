@@ -717,7 +717,7 @@ def test_a_meta_row_finds_its_file_however_its_accents_are_written(world, capfd,
     assert "without f0" not in err
 
 
-@pytest.mark.parametrize("module", ["faiss", "swift_f0"])
+@pytest.mark.parametrize("module", ["numba", "swift_f0"])
 def test_a_missing_library_is_told(world, module):
     write_sound(world.hum(), tone())
     block = f"import sys; sys.modules[{module!r}] = None; from humfind.cli import main; main()"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from humfind import predict, search
+from humfind import models, predict, search
 from humfind.data import humtrans, mast, melodies, mir_qbsh, mtg_qbh, notes, pop909
 from humfind.f0.store import Store
 from humfind.types import InputError
@@ -239,7 +239,7 @@ def test_from_the_corpus_to_an_mrr(tmp_path, command, tree, monkeypatch):
     files = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
     assert all((out / file).read_bytes() == (tmp_path / "twin" / file).read_bytes() for file in files)
     monkeypatch.setenv("HUMFIND_HOME", str(tmp_path))
-    found = predict.predict(out, "public_test", tmp_path / "s.csv", out / "f0", model=predict.PRETRAINED)
+    found = predict.predict(out, "public_test", tmp_path / "s.csv", out / "f0", model=models.PRETRAINED)
     assert found.report is not None
     assert found.report.queries == len(search.ranks_of(found.rankings, {r.query: "" for r in found.rankings}))
     assert found.report.mrr.value > (0.4 if command == "mast" else 0.9)
@@ -253,7 +253,7 @@ def test_songs_become_a_store_that_can_be_indexed(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "3 songs" in done.stdout
     assert [row.music_id for row in Store(tmp_path / "store").read("public_test", "song")] == ["001", "002", "003"]
-    index, skipped = predict.index_of(tmp_path / "store", "public_test", model=predict.PRETRAINED)
+    index, skipped = predict.index_of(tmp_path / "store", "public_test", model=models.PRETRAINED)
     assert index.music_ids == ("001", "002", "003")
     assert skipped == []
 

@@ -30,7 +30,20 @@ DISK = {"aside", "lock"}  # whole files, one writer a folder
 SCREEN = {"numpy", "pandas", "sklearn", "tqdm", "IPython"}
 ANY: set[str] = {"*"}
 LIGHT = GROUND | {"paths"} | DISK
-WAY = {"contour", "spectrogram", "alignment", "data", "encoders", "index", "rankers", "search", "embed", "submission"}
+WAY = {
+    "contour",
+    "spectrogram",
+    "alignment",
+    "data",
+    "encoders",
+    "index",
+    "rankers",
+    "models",
+    "query",
+    "search",
+    "embed",
+    "submission",
+}
 
 # room -> (rooms of the project, libraries); what a room may not import is everything else
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
@@ -55,7 +68,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "submission": (GROUND | DISK | {"data"}, TABULAR),
     "index": (GROUND | DISK, TABULAR | {"faiss", "numba"}),
     "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),
-    "search": (GROUND | {"contour", "index", "rankers", "logs"}, {"numpy", "tqdm"}),
+    "models": ({"paths", "types", "embed"}, set()),
+    "query": (GROUND | DISK | {"contour", "f0", "models"}, set()),
+    "search": (GROUND | {"contour", "index", "rankers", "logs", "query"}, {"numpy", "tqdm"}),
     "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     # the outer rooms: above what they join, and below the doors
     "logs": (set(), set()),

@@ -21,6 +21,7 @@ from humfind.embed import Model, input_channels
 from humfind.encoders import build
 from humfind.hear import Shelf, hear
 from humfind.index import Index
+from humfind.models import load_model
 from humfind.types import F0, InputError
 
 SONGS = 12
@@ -149,7 +150,7 @@ def test_the_same_bytes_twice_and_with_an_index(world, checkpoint):
 def test_predict_is_search_of_each_hum(world, checkpoint):
     data, store = world
     done = predicting.predict(data, "public_test", data / "s.csv", store, model=checkpoint)
-    model, _ = predicting.load_model(checkpoint)
+    model, _ = load_model(checkpoint)
     for ranking, (name, _, _) in zip(done.rankings, hums(), strict=True):
         ((_, f0),) = [pair for pair in hear(predicting.load_split(data, "public_test", Shelf(store)).hums,
                                             "public_test", "hum", store).f0 if pair[0].name == name]  # fmt: skip

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from humfind import predict, search
+from humfind import search
 from humfind.config import HummerConfig, RankConfig
 from humfind.index import Song
+from humfind.models import PRETRAINED, PRETRAINED_PATH, load_model
 from humfind.rankers import make_ranker
 from humfind.synth.hum import HOP_S, perform
 from humfind.synth.melody import Notes, from_lengths, pitch_line, timed
@@ -23,7 +24,7 @@ SONGS = 40
 
 @pytest.fixture(scope="module")
 def model():
-    return predict.load_model(predict.PRETRAINED)[0]
+    return load_model(PRETRAINED)[0]
 
 
 def tune(seed: int) -> Notes:
@@ -39,14 +40,14 @@ def sure(hz) -> F0:
 
 
 def test_it_is_small_and_says_what_made_it(model):
-    assert predict.PRETRAINED_PATH.stat().st_size < 16e6
+    assert PRETRAINED_PATH.stat().st_size < 16e6
     assert model.config.train.features == "f0"
     assert model.facts["data"]["songs"] > 10_000
     frames = round(model.config.contour.window_s / model.config.contour.frame_s)
     with FlopCounterMode(display=False) as counted:
         model.network(torch.zeros(1, 2, frames))
     assert counted.get_total_flops() <= 50e6
-    assert (predict.PRETRAINED_PATH.parent / "README.md").is_file()
+    assert (PRETRAINED_PATH.parent / "README.md").is_file()
 
 
 def test_it_embeds_the_same_bytes_twice(model):
@@ -56,9 +57,7 @@ def test_it_embeds_the_same_bytes_twice(model):
 
 @pytest.mark.parametrize(("ranker", "floor"), [("nearest", 0.3), ("sequence", 0.4), ("dtw", 0.7), ("fusion", 0.7)])
 def test_it_finds_hums_of_melodies_that_it_never_saw(model, ranker, floor):
-    index = search.build_index(
-        ((Song(f"{i:02d}"), sure(pitch_line(tune(i)))) for i in range(SONGS)), model, predict.PRETRAINED
-    )
+    index = search.build_index(((Song(f"{i:02d}"), sure(pitch_line(tune(i)))) for i in range(SONGS)), model, PRETRAINED)
     rng = np.random.default_rng(1)
     parts = {f"{i:02d}": tune(i).between(4.0, 14.0) for i in range(0, SONGS, 2)}
     hums = {name: perform(part, rng, HummerConfig()).hz for name, part in parts.items()}

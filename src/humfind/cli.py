@@ -125,7 +125,8 @@ def train(
     from dataclasses import replace
 
     from humfind.config import PRESETS
-    from humfind.predict import default_model, training_takes
+    from humfind.models import default_model
+    from humfind.predict import training_takes
     from humfind.types import InputError
 
     if preset not in PRESETS:
@@ -176,9 +177,15 @@ def search(
     if not hum.is_file():
         raise InputError(f"{hum}: no such file; give the recording of a hum")
     rank = _rank(ranker, top)
-    from humfind.predict import answers_of, search_file, table_of
+    from concurrent.futures import ProcessPoolExecutor
 
-    found, ranking = search_file(hum, index, model, rank)
+    from humfind.query import hear_query
+
+    with ProcessPoolExecutor(1) as pool:  # the hum is heard there while the index is read here
+        heard = pool.submit(hear_query, hum, index, model)
+        from humfind.predict import answers_of, search_file, table_of
+
+        found, ranking = search_file(hum, index, model, rank, heard.result)
     if as_json:
         _show({"query": ranking.query, "answers": answers_of(ranking, found)})
     else:

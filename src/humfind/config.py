@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from humfind.types import InputError
+
+TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")  # that say how an f0 was made
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,11 @@ class F0Config:
     hop_s: float = 0.01
     part_size: int = 64  # recordings a parquet part: what a kill can cost at most
     threads: int = 0  # 0: one a core; the result is the same
+
+    @classmethod
+    def of(cls, tracker: Mapping[str, Any]) -> F0Config:
+        """What an index or a manifest names; defaults for what it does not."""
+        return cls(**{name: tracker[name] for name in TRACKER_FIELDS if name in tracker})
 
 
 @dataclass(frozen=True)
@@ -113,8 +121,7 @@ class DtwConfig:
     """The alignment of a whole hum with a song. Costs are minus logarithms of likelihoods."""
 
     frame_s: float = 0.12  # of hum and song; a multiple of the contour's
-    coarsest_s: float = 0.24  # how long frames may grow where a search would take too long
-    cells: float = 1.25e10  # of the alignment's matrix that a search may take before its frames grow
+    again: int = 100  # recordings that are aligned in such frames, the best of a first look in frames twice as long
     error_semitones: float = 0.6  # spread of a sung pitch about the song's
     stray_share: float = 0.15  # of the likelihood that does not care for pitch: slips, wrong notes
     hold_s: float = 0.3  # a pitch is held so long into a rest; the remainder of the rest is left out

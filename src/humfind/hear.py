@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from humfind.config import F0Config, to_dict
+from humfind.config import TRACKER_FIELDS, F0Config, to_dict
 from humfind.data.zalo import Item, stem
 from humfind.f0.extract import extract, file_sha256
 from humfind.f0.store import Row, Store, parts, read_manifest
@@ -23,7 +23,6 @@ from humfind.types import F0, InputError
 log = logging.getLogger(__name__)
 Skipped = list[tuple[str, str]]  # (path, reason)
 SILENT = "silent: no frame has a pitch"
-TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")
 
 
 def no_f0(item: Item) -> F0:
@@ -75,7 +74,7 @@ class Shelf:
     def config(self) -> F0Config:
         """How this store's f0 was made; the defaults where that is unknown."""
         manifest = self.store.manifest if self.folder.is_dir() else None
-        return config_of(asdict(manifest) if manifest else {})
+        return F0Config.of(asdict(manifest) if manifest else {})
 
     def extend(self, items: Sequence[Item], f0: F0Config, split: str, kind: str) -> dict[str, str]:
         """Track what is lacking; path -> reason of what could not be."""
@@ -83,11 +82,6 @@ class Shelf:
         self._rows.pop((split, kind), None)
         self.__dict__.pop("store", None)  # and the parts that it holds
         return {skip.path: skip.reason for skip in done.skipped}
-
-
-def config_of(tracker: dict[str, Any]) -> F0Config:
-    """The configuration that an index or a manifest names; defaults for what it does not."""
-    return F0Config(**{name: tracker[name] for name in TRACKER_FIELDS if name in tracker})
 
 
 def hear(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from humfind import metrics, paths, search, submission
 from humfind.config import F0Config, RankConfig, to_dict
 from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, split_by_song, stem
-from humfind.hear import Heard, Shelf, Skipped, config_of, sung, track, tracker_of
+from humfind.hear import Heard, Shelf, Skipped, sung, track, tracker_of
 from humfind.hear import hear as hear
-from humfind.index import Index, Song, read_about
+from humfind.index import Index, Song
 from humfind.logs import conserved
+from humfind.models import load_model
+from humfind.query import hear_query
 from humfind.rankers import make_ranker
 from humfind.types import F0, Answer, InputError, Query, Ranking
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from humfind.training.dataset import Take
 
 log = logging.getLogger(__name__)
-PRETRAINED = "pretrained"  # the name of the model that the package ships
-PRETRAINED_PATH = Path(__file__).parent / "pretrained" / "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,6 @@ class Prediction:
 def default_store(data: Path, f0: F0Config | None = None) -> Path:
     """``crepe_freq/<dataset>/<tracker>`` of the project."""
     return paths.home() / "crepe_freq" / data.resolve().name / (f0 or F0Config()).tracker
-
-
-def default_model(data: Path) -> Path:
-    """Where ``humfind train`` and notebook 03 leave the model of a data set."""
-    return paths.home() / "runs" / data.resolve().name / "model" / "model.safetensors"
-
-
-def load_model(model: str, data: Path | None = None) -> tuple[Model, str]:
-    """A checkpoint's path (empty: the data set's own; ``pretrained``: the one that the package ships) -> the model,
-    and its path. Raises InputError."""
-    from humfind.embed import Model
-
-    if model == PRETRAINED:
-        return Model.load(PRETRAINED_PATH), PRETRAINED
-    path = Path(model) if model else default_model(data or Path())
-    if not path.is_file():
-        mend = "give a model.safetensors or --model pretrained, or train one with: humfind train DATA"
-        raise InputError(f"{path}: no such model; {mend}")
-    return Model.load(path), str(path.resolve())
 
 
 def predict(
@@ -192,21 +173,21 @@ def index_of(
     ), heard.skipped
 
 
-def search_file(hum: Path, index: Path, model: str = "", rank: RankConfig | None = None) -> tuple[Index, Ranking]:
-    """One recording, searched in an index folder. model: the one that made the index where empty."""
-    from humfind.f0 import make_tracker
-    from humfind.f0.audio import load
-
+def search_file(
+    hum: Path,
+    index: Path,
+    model: str = "",
+    rank: RankConfig | None = None,
+    heard: Callable[[], tuple[Query, str]] | None = None,
+) -> tuple[Index, Ranking]:
+    """One recording, searched in an index folder. model: the one that made the index where empty. heard: gives what
+    ``hear_query`` would, where another process is at it already."""
     rank = rank or RankConfig()
-    about = read_about(index)
-    encoder, _ = load_model(model or str(about["model"]))
-    found = Index.load(index, encoder.checksum)
-    recording = load(hum)
-    line = make_tracker(config_of(found.info.tracker))(recording)
-    if not line.voiced.any():
-        raise InputError(f"{hum}: silent: no frame has a pitch; hum louder, or nearer to the microphone")
-    query = search.make_query(hum.name, line, encoder)
-    return found, search.search(query, found, make_ranker(rank, found), rank.top)
+    found = Index.load(index)
+    ranker = make_ranker(rank, found)
+    query, checksum = heard() if heard else hear_query(hum, index, model)
+    found.require_model(checksum, index)
+    return found, search.search(query, found, ranker, rank.top)
 
 
 def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:

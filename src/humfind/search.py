@@ -19,11 +19,14 @@ import numpy as np
 from tqdm import tqdm
 
 from humfind import contour, metrics
-from humfind.config import ModelConfig, RankConfig, to_dict
+from humfind.config import RankConfig, to_dict
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.logs import conserved
+from humfind.query import Encoder as QueryEncoder
+from humfind.query import make_query as make_query
+from humfind.query import require_f0
 from humfind.rankers import Ranker
-from humfind.types import F0, Contour, Embeddings, Floats, Hits, InputError, Ints, Query, Ranking, Windows
+from humfind.types import F0, Contour, Embeddings, Floats, Hits, Ints, Query, Ranking, Windows
 
 log = logging.getLogger(__name__)
 EMBED_WINDOWS = 4096  # song windows embedded together
@@ -31,23 +34,12 @@ RANK_QUERIES = 256  # queries whose hits are held together
 QUIET_S = 2.0  # what takes longer shows how far it is
 
 
-class Encoder(Protocol):
+class Encoder(QueryEncoder, Protocol):
     """What is needed of ``humfind.embed.Model``."""
 
     @property
-    def config(self) -> ModelConfig: ...
-    @property
     def checksum(self) -> str: ...
-    def embed(self, windows: Windows) -> Embeddings: ...
     def embed_many(self, many: Sequence[Windows]) -> list[Embeddings]: ...
-
-
-def make_query(name: str, f0: F0, model: Encoder) -> Query:
-    """A hum's f0 -> query. It is embedded alone, so that it is the same in any company."""
-    _require_f0(model.config)
-    line = contour.from_f0(f0, model.config.contour)
-    windows = contour.query_windows(line, model.config.contour)
-    return Query(name, line, windows, model.embed(windows))
 
 
 def build_index(
@@ -62,7 +54,7 @@ def build_index(
 
     Where a Song lacks its length or checksum, they are taken from the f0. Raises InputError when empty.
     """
-    _require_f0(model.config)
+    require_f0(model.config)
     config = json.loads(json.dumps(to_dict(model.config)))  # as it will be read back
     info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}))
     seen: Counter[str] = Counter()
@@ -137,11 +129,6 @@ def f0_checksum(f0: F0) -> str:
     digest.update(np.ascontiguousarray(f0.confidence).tobytes())
     digest.update(f"{f0.hop_s} {f0.threshold}".encode())
     return digest.hexdigest()
-
-
-def _require_f0(config: ModelConfig) -> None:
-    if config.train.features != "f0":
-        raise InputError(f"model: reads {config.train.features}, not f0; train one with features f0 for this")
 
 
 def _entries(

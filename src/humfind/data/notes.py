@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,10 +89,10 @@ def midi_rows(path: Path, track: str = "") -> NDArray[np.float64]:
     return found
 
 
-def _tempos(file: object) -> NDArray[np.float64]:
+def _tempos(file: Any) -> NDArray[np.float64]:
     """(n, 2): from which tick on, how many microseconds a quarter note takes; any track may change it."""
     changes = {0: 60e6 / SHEET_TEMPO}
-    for track in file.tracks:  # type: ignore[attr-defined]
+    for track in file.tracks:
         tick = 0
         for message in track:
             tick += message.time
@@ -100,10 +101,10 @@ def _tempos(file: object) -> NDArray[np.float64]:
     return np.array(sorted(changes.items()), dtype=np.float64)
 
 
-def _notes(track: object, tempos: NDArray[np.float64], per_quarter: int) -> NDArray[np.float64]:
+def _notes(track: Any, tempos: NDArray[np.float64], per_quarter: int) -> NDArray[np.float64]:
     """The notes of one track; one that never ends ends with the track."""
     tick, sounding, ticks = 0, dict[tuple[int, int], int](), []
-    for message in track:  # type: ignore[attr-defined]
+    for message in track:
         tick += message.time
         if message.type not in ("note_on", "note_off") or message.channel == DRUMS:
             continue

@@ -8,11 +8,10 @@ probability of the chosen bin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from humfind.f0.viterbi import paths
 from humfind.types import Floats, InputError, Ints
 
 DECODERS = ("weighted", "viterbi")
@@ -35,15 +34,20 @@ def best_bins(probability: Floats) -> Ints:
 
 def path(probability: Floats) -> Ints:
     """(frames, 360) -> (frames,): the best path of bins through a whole recording; see ``viterbi.paths``."""
-    return np.concatenate([chosen for _, chosen in paths([probability])] or [np.zeros(0, np.int64)])
+    return np.concatenate([chosen for _, chosen in _paths([probability])] or [np.zeros(0, np.int64)])
 
 
 def pitches(batches: Iterable[Floats], decoder: str) -> tuple[Floats, Floats]:
     """(frames, 360) each, one after the other -> Hz and confidence, (all frames,) each."""
-    independent = ((batch, best_bins(batch)) for batch in batches)
-    chosen = paths(batches) if decoder == "viterbi" else independent
+    chosen = _paths(batches) if decoder == "viterbi" else ((batch, best_bins(batch)) for batch in batches)
     pairs = [pitch(batch, bins) for batch, bins in chosen]
     return np.concatenate([hz for hz, _ in pairs]), np.concatenate([confidence for _, confidence in pairs])
+
+
+def _paths(batches: Iterable[Floats]) -> Iterator[tuple[Floats, Ints]]:
+    from humfind.f0.viterbi import paths  # late: numba takes half a second to import
+
+    return paths(batches)
 
 
 def pitch(probability: Floats, chosen: Ints) -> tuple[Floats, Floats]:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import faiss
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -112,6 +111,8 @@ class FlatIndex:
 
     def _candidates(self, vectors: Floats, width: int) -> tuple[Floats, Ints]:
         """faiss's ``width`` nearest, squared distances and rows, (m, width) each."""
+        import faiss  # late: most searches need no neighbours
+
         heap = faiss.ResultHeap(len(vectors), width)
         for start, part in self.blocks():
             distance, row = faiss.knn(vectors, part, min(width, len(part)))

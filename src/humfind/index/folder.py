@@ -201,9 +201,6 @@ class Index:
     def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
         """Raises InputError where it is missing, damaged, of another format, or of another model."""
         about = read_about(folder)
-        if model_checksum is not None and about["model_checksum"] != model_checksum:
-            made = about["model"] or "another model"
-            raise InputError(f"{folder}: was built with {made}, not with this model; build it again")
         tables = {name: _read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
         engine = FlatIndex.load(folder / "vectors.faiss")
         rows = tables["songs"].rename_columns(["music_id", *tables["songs"].column_names[1:]]).to_pylist()
@@ -220,9 +217,18 @@ class Index:
             for name in ("start_s", "length_s", "key"):
                 if not np.isfinite(windows[name]).all():
                     raise ValueError(f"windows.parquet holds a {name} that is no number")
-            return cls(tuple(Song(**row) for row in rows), contours, **windows, engine=engine, info=info)
+            found = cls(tuple(Song(**row) for row in rows), contours, **windows, engine=engine, info=info)
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{folder}: {error}; build it again") from error
+        if model_checksum is not None:
+            found.require_model(model_checksum, folder)
+        return found
+
+    def require_model(self, checksum: str, folder: Path) -> None:
+        """Raises InputError where another model made this index, which lies in ``folder``."""
+        if self.info.model_checksum != checksum:
+            made = self.info.model or "another model"
+            raise InputError(f"{folder}: was built with {made}, not with this model; build it again")
 
 
 def _clear(*folders: Path) -> None:

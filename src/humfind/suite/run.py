@@ -22,7 +22,8 @@ from humfind.embed import Model
 from humfind.f0 import make_tracker
 from humfind.f0.audio import load
 from humfind.hear import Shelf, hear
-from humfind.predict import PRETRAINED, default_store, load_model, recordings
+from humfind.models import PRETRAINED, load_model
+from humfind.predict import default_store, recordings
 from humfind.suite.pairs import Pair
 from humfind.suite.trial import Trial
 from humfind.training.dataset import Take
@@ -285,7 +286,8 @@ class Run:
             songs = [(item, f0) for item, f0 in songs if item.music_id in chosen]
             hums = [(item, f0) for item, f0 in hums if item.music_id in chosen]
             answers = split.of_songs(chosen).answers
-        index = search.build_index(recordings(songs, self._titles), model, tracker={"tracker": self.tracker.tracker})
+        known = {"tracker": self.tracker.tracker}
+        index = search.build_index(recordings(songs, self._titles), model, tracker=known, total=len(songs))
         queries = tuple(search.make_query(item.name, f0, model) for item, f0 in hums)
         return Trial(name, index, queries, answers)
 

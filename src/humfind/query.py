@@ -1,0 +1,57 @@
+"""A hum -> what is searched. Nothing of the index is imported, so that a hum can be heard in a process of its own
+while the index is read in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from humfind import contour
+from humfind.aside import read_json
+from humfind.config import F0Config, ModelConfig
+from humfind.models import load_model
+from humfind.types import F0, Embeddings, InputError, Query, Windows
+
+
+class Encoder(Protocol):
+    """What is needed of ``humfind.embed.Model``."""
+
+    @property
+    def config(self) -> ModelConfig: ...
+    def embed(self, windows: Windows) -> Embeddings: ...
+
+
+def make_query(name: str, f0: F0, model: Encoder) -> Query:
+    """A hum's f0 -> query. It is embedded alone, so that it is the same in any company."""
+    require_f0(model.config)
+    line = contour.from_f0(f0, model.config.contour)
+    windows = contour.query_windows(line, model.config.contour)
+    return Query(name, line, windows, model.embed(windows))
+
+
+def hear_query(hum: Path, index: Path, model: str = "") -> tuple[Query, str]:
+    """One recording, heard as the songs of an index folder were -> query, and the checksum of the model that made it.
+
+    model: the one that made the index where empty. Raises InputError where the recording cannot be read, or nothing is
+    sung in it.
+    """
+    from humfind.f0 import make_tracker
+    from humfind.f0.audio import load
+
+    try:
+        about = read_json(index / "index.json")
+        tracker, named = F0Config.of(about["tracker"]), str(about["model"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{index}: not an index; build it again") from error
+    recording = load(hum)
+    encoder, _ = load_model(model or named)
+    line = make_tracker(tracker)(recording)
+    if not line.voiced.any():
+        raise InputError(f"{hum}: silent: no frame has a pitch; hum louder, or nearer to the microphone")
+    return make_query(hum.name, line, encoder), encoder.checksum
+
+
+def require_f0(config: ModelConfig) -> None:
+    """Raises InputError for a model that reads something else."""
+    if config.train.features != "f0":
+        raise InputError(f"model: reads {config.train.features}, not f0; train one with features f0 for this")
