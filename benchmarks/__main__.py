@@ -76,9 +76,8 @@ def _growth(out: Path | None, about: dict[str, object], counts: tuple[int, ...])
     rows = stages_search.growth(counts)
     power = stages_search.exponents(rows)
     shown = [{name: f"{value:.3g}" for name, value in row.items()} for row in rows]
-    text = table(
-        [*shown, {"songs": "grows as songs to the power of"} | {name: f"{p:.2f}" for name, p in power.items()}]
-    )
+    fitted = {name: f"{power[name]:.2f}" if name in power else "" for name in rows[0]}
+    text = table([*shown, fitted | {"songs": "grows as songs to the power of"}])
     print(text)
     if out:
         out.mkdir(parents=True, exist_ok=True)

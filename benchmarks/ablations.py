@@ -29,7 +29,8 @@ CHANGES = {
     "phrases begin anywhere": replace(WHOLE, off_start=0.0, off_end=0.0),
     "local tempo only": replace(WHOLE, tempos=(1.0,)),
     "steps are free": replace(WHOLE, faster=0.0, slower=0.0),
-    "frames twice as long": replace(WHOLE, frame_s=0.24),
+    "no first look: all in fine frames": replace(WHOLE, again=10**9),
+    "the first look alone": replace(WHOLE, frame_s=0.24, again=10**9),
     "rests are cut at once": replace(WHOLE, hold_s=0.0),
 }
 DEFAULT = ("humtrans-jdc-stp", "mast-pass", "mast-fail", "pop-mix-simulated")

@@ -76,7 +76,7 @@ def test_the_quick_alignment_is_the_plain_one():
     ]
     ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), CONFIG)
     songs = ranker.lines(0.12)
-    hum = rng.integers(0, LEVELS, 15).astype(np.int16)
+    hum = (rng.integers(0, dtw.KEYS, 15) * (LEVELS // dtw.KEYS)).astype(np.int16)
     marks = np.zeros(15, bool)
     found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))
     best, at = found[0], keys[0]
@@ -156,11 +156,34 @@ def test_what_the_witnesses_say_is_what_the_rankers_answer(index):
 
 
 def test_only_the_shortlist_is_aligned_but_for_what_tells_of_chance(index, monkeypatch):
-    monkeypatch.setattr(dtw, "CHANCE", 5)
+    monkeypatch.setattr(dtw, "CHANCE", 15)
     evidence = Dtw(index).evidence(query_of(3), np.array([1, 3]))
     aligned = np.flatnonzero(evidence.log_e < evalue.NOWHERE / 2)
     assert aligned.tolist() == [0, 1, 3, 6, 12, 18, 24]
     assert np.argmin(evidence.log_e) == 3
+
+
+@pytest.mark.parametrize(("shift", "tempo"), [(-5, 1.25), (3.5, 0.8), (-4, 3.6)])
+def test_the_best_of_a_first_look_are_aligned_again(index, monkeypatch, shift, tempo):
+    monkeypatch.setattr(dtw, "CHANCE", 45)
+    every, some, rough = (
+        Dtw(index, config) for config in (CONFIG, replace(CONFIG, again=4), replace(CONFIG, frame_s=2 * CONFIG.frame_s))
+    )
+    for song in range(0, SONGS, 6):
+        query = query_of(song, shift, tempo, length_s=6.0 if tempo > 0.4 else 14.0)
+        found, first = some.evidence(query), rough.evidence(query)
+        assert np.sum(found.log_e != first.log_e) == 4
+        assert np.argmin(found.log_e) == song
+        assert found.log_e[song] != first.log_e[song]
+        match, exact = some.match(query, song, found), every.match(query, song, every.evidence(query))
+        assert (match.start_s, match.semitones) == pytest.approx((exact.start_s, exact.semitones), abs=0.3)
+
+
+def test_what_is_likely_otherwise_is_aligned_again(index, monkeypatch):
+    monkeypatch.setattr(dtw, "CHANCE", 45)
+    some, query = Dtw(index, replace(CONFIG, again=1)), query_of(3, -5, 1.25)
+    alone, told = some.evidence(query), some.evidence(query, prior=np.where(np.arange(SONGS) == 8, -1e3, 0.0))
+    assert np.flatnonzero(alone.log_e != told.log_e).tolist() == [3, 8]
 
 
 def test_the_own_key_is_preferred_and_no_other_is_lost(index):

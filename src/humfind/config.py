@@ -79,6 +79,7 @@ class AugmentConfig:
     note_error: float = 0.03  # share of 0.3 s spans moved by 1-2 semitones
     octave_error: float = 0.02  # share of 0.3 s spans moved by an octave, as a tracker would
     mask: float = 0.1  # share of a window that is silenced at most
+    voicing: float = 0.0  # share of windows that do not tell where is singing
     jitter: float = 0.1  # semitones, white
     crop_spread: float = 0.3  # crops of one song: 0 start at the same share of it, 1 anywhere (as in 2021)
     mirror: float = 0.5  # share of songs turned upside down, and of songs played backwards: hums and all

@@ -15,6 +15,7 @@ A4_HZ, A4_MIDI = 440.0, 69.0
 SUBFRAME_S = 0.01  # the grid on which f0 is read before it is averaged to contour frames
 OCTAVE = 12.0  # semitones; the unit of an encoder's pitch channel
 PITCH_LIMIT = 24.0  # semitones from the key; what lies beyond is a tracker's slip
+VOICING = 1  # the channel that says where was singing
 HZ_LOW, HZ_HIGH = 20.0, 600.0  # the range that the 2021 entry scaled onto 0-1
 
 
@@ -83,7 +84,7 @@ def encoder_input(semitones: Floats, voiced: Bools, config: ContourConfig) -> tu
         zero = np.zeros(len(semitones), np.float32)
         key = window_key(semitones, voiced) if config.key == "median" else zero
         pitch = np.clip(semitones - key[:, None], -PITCH_LIMIT, PITCH_LIMIT) / OCTAVE
-    channels = [pitch, voiced] if config.voicing_channel else [pitch]
+    channels = [pitch, voiced] if config.voicing_channel else [pitch]  # as VOICING says
     return np.stack(channels, axis=1).astype(np.float32), key
 
 

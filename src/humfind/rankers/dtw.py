@@ -4,6 +4,9 @@ A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, a
 (Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. The local cost is minus
 the logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
+
+Where there are many songs, all are looked at in frames twice as long, a quarter of the work, and the best are aligned
+again in fine ones.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -25,7 +28,7 @@ from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
-CHANCE = 300  # recordings, of all alike, that tell what chance does where only a shortlist is aligned
+CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
 OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
@@ -95,25 +98,37 @@ class Dtw:
         self.songs, self.contours, self.config = songs, contours, config or DtwConfig()
         self.threads = threads or os.cpu_count() or 1
         self.lines = lru_cache(maxsize=4)(lambda frame_s: Lines.of(contours, frame_s, self.config))
-        self.seconds = np.array([float(contour.voiced.sum()) * contour.frame_s for contour in contours])
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         evidence = self.evidence(query)
         return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
-    def evidence(self, query: Query, shortlist: Ints | None = None) -> Evidence:
-        """Align the hum with every recording; or with a shortlist, and a sample of all that tells what chance does: the
-        other recordings match nowhere."""
-        rows, chance = np.arange(len(self.contours)), None
-        if shortlist is not None:
-            chance = rows % -(-len(rows) // CHANCE) == 0
-            rows = np.union1d(rows[chance], shortlist)
-        frame_s = self._frame_s(query, rows)
-        found = [self._log_e(query.contour, tempo, frame_s, rows, chance) for tempo in self.config.tempos]
+    def evidence(
+        self, query: Query, shortlist: Ints | None = None, prior: NDArray[np.float64] | None = None
+    ) -> Evidence:
+        """Of every recording, or of a shortlist: the others match nowhere. prior: (recordings,) added to the log
+        E-values of the first look where it is decided which recordings are aligned again."""
+        fine, count = self.config.frame_s, len(self.contours)
+        drawn = np.arange(count) % -(-int(self.lines(fine).blocks[-1]) // CHANCE) == 0
+        rows = np.arange(count) if shortlist is None else shortlist
+        if len(rows) <= self.config.again:
+            return self._look(query, fine, rows, None if shortlist is None else drawn)
+        first = self._look(query, 2 * fine, rows, None if shortlist is None else drawn)
+        likely = first.log_e if prior is None else first.log_e + prior
+        best = rows[np.argsort(likely[rows], kind="stable")[: self.config.again]]
+        second = self._look(query, fine, best, drawn)
+        for old, new in ((first.log_e, second.log_e), (first.tempo, second.tempo), (first.key, second.key)):
+            old[best] = new[best]
+        return replace(first, frame_s=fine)
+
+    def _look(self, query: Query, frame_s: float, rows: Ints, chance: NDArray[np.bool_] | None) -> Evidence:
+        """Align the hum with ``rows``, and with the recordings that tell what ``chance`` does where ``rows`` do not."""
+        aligned = rows if chance is None else np.union1d(rows, np.flatnonzero(chance))
+        found = [self._log_e(query.contour, tempo, frame_s, aligned, chance) for tempo in self.config.tempos]
         log_e, key = (np.array(part) for part in zip(*found, strict=True))
         first = np.argmin(log_e, axis=0)
-        rows = np.arange(len(first))
-        return Evidence(log_e[first, rows], np.array(self.config.tempos)[first], key[first, rows], frame_s)
+        every = np.arange(len(first))
+        return Evidence(log_e[first, every], np.array(self.config.tempos)[first], key[first, every], frame_s)
 
     def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
         """Where in a recording the hum lies best."""
@@ -138,14 +153,6 @@ class Dtw:
     @property
     def _steps(self) -> tuple[np.float32, np.float32]:
         return np.float32(self.config.faster), np.float32(self.config.slower)
-
-    def _frame_s(self, query: Query, rows: Ints) -> float:
-        """As fine as the configuration's ``cells`` allow: at half the frames a second, a quarter of the cells."""
-        fine = self.config.frame_s
-        hum_s = float(query.contour.voiced.sum()) * query.contour.frame_s
-        shares = sum(1.0 / max(tempo, 1.0 / tempo) for tempo in self.config.tempos)
-        longer = np.sqrt(shares * KEYS * hum_s * self.seconds[rows].sum() / fine**2 / self.config.cells)
-        return float(min(max(self.config.coarsest_s, fine), fine * np.ceil(4 * max(longer, 1.0)) / 4))
 
     def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[Line, Lines]:
         """The hum's line and the songs', with longer frames for whichever is slower."""
@@ -177,10 +184,10 @@ class Dtw:
 
     def _align(self, hum: Line, songs: Lines, chosen: Ints) -> tuple[NDArray[np.float64], Ints]:
         """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.
-        Computed in the 16-bit units that the longest path leaves room for."""
-        order = chosen[
-            np.argsort(-np.diff(songs.ends)[chosen], kind="stable")
-        ]  # dealt like cards: equal shares of work
+        Computed in the 16-bit units that the longest path leaves room for, the hum's pitch to a quarter tone."""
+        longest = np.argsort(-np.diff(songs.ends)[chosen], kind="stable")
+        order = chosen[longest]  # dealt like cards: equal shares of work
+        steps = np.round(hum.level * (KEYS / LEVELS)).astype(np.int64) % KEYS  # of the hum, in transpositions' units
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
         unit = (dearest + self.config.off_start + self.config.off_end) / ROOM
@@ -197,7 +204,7 @@ class Dtw:
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            _align(*places, songs.per_block, rows, hum.level, whole(costs), faster, slower, best, key)
+            _align(*places, songs.per_block, rows, steps, whole(costs), faster, slower, best, key)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
@@ -266,22 +273,22 @@ def _align(
             continue
         opening = np.where(start[a : a + m], np.int16(0), off_start)
         ending = np.where(end[a : a + m], np.int16(0), off_end)
-        local = np.empty((LEVELS, m), np.int16)  # cost of each frame for each pitch class
-        for pitch in range(LEVELS):
+        local = np.empty((KEYS, m), np.int16)  # cost of each frame for each pitch class
+        for pitch in range(KEYS):
             for j in range(m):
-                local[pitch, j] = circle[level[a + j] + LEVELS - pitch]
+                local[pitch, j] = circle[level[a + j] + LEVELS - pitch * per_key]
         one = np.empty(m + 2, np.int16)  # the row before, after two cells that nothing reaches
         two = np.empty(m + 2, np.int16)  # the row before that
         new = np.empty(m + 2, np.int16)
         for key in range(KEYS):
-            here = local[(hum[0] + key * per_key) % LEVELS]
+            here = local[(hum[0] + key) % KEYS]
             one[:2] = UNREACHED
             two[:] = UNREACHED
             for j in range(m):
                 one[j + 2] = np.int16(FREE + here[j] + opening[j])
             for i in range(1, n):
                 there = here
-                here = local[(hum[i] + key * per_key) % LEVELS]
+                here = local[(hum[i] + key) % KEYS]
                 new[:2] = UNREACHED
                 _row(new, one, two, here, there, faster, slower)
                 two, one, new = one, new, two

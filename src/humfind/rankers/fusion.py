@@ -45,7 +45,8 @@ class Fusion:
         ordered = self.sequence.evidence(query)[0]
         few = len(ordered) <= self.weights.exhaustive
         shortlist = None if few else np.argsort(ordered, kind="stable")[: self.weights.shortlist]
-        return self.dtw.evidence(query, shortlist), ordered
+        prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
+        return self.dtw.evidence(query, shortlist, prior), ordered
 
     def weigh(self, aligned: Evidence, ordered: NDArray[np.float64]) -> NDArray[np.float64]:
         """(recordings,): the weighted sum of the log E-values."""

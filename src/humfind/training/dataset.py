@@ -137,4 +137,7 @@ def batch(bank: Bank, config: ModelConfig, step: int) -> tuple[Floats, Ints]:
         return np.ascontiguousarray(values, dtype=np.float32), song
     pitch = np.where(upside_down[:, None], -bank.rows[source, 0], bank.rows[source, 0])
     semitones, voiced = crops(pitch, bank.voiced[source] & ~outside, train.augment, config.contour.frame_s, generator)
-    return contour.encoder_input(semitones, voiced, config.contour)[0], song
+    values, _ = contour.encoder_input(semitones, voiced, config.contour)
+    if config.contour.voicing_channel:
+        values[generator.random(len(values)) < train.augment.voicing, contour.VOICING] = 1
+    return values, song
