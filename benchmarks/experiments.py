@@ -39,7 +39,14 @@ from humfind.types import F0, Ints
 LEARNED, SEARCHED, HUMS = 600, 300, 150
 HUM_S = (8.0, 14.0)
 BASE = "base"
+# What the questions are asked of: the shipped recipe, but NT-Xent, and every window tells where is singing
+RECIPE = replace(
+    CONFIG,
+    contour=replace(CONFIG.contour, query_hop_s=1.0),
+    train=replace(CONFIG.train, loss="ntxent", songs_per_batch=64, augment=replace(CONFIG.train.augment, voicing=0.0)),
+)
 Change = dict[str, dict[str, Any]]  # stage -> settings; rank: of the search
+HIDDEN: Change = {"augment": {"voicing": 0.5}}
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def _losses() -> dict[str, Change]:
 
 
 def _without() -> dict[str, Change]:
-    parts = {name: 0.0 for name, value in asdict(CONFIG.train.augment).items() if value and name != "crop_spread"}
+    parts = {name: 0.0 for name, value in asdict(RECIPE.train.augment).items() if value and name != "crop_spread"}
     return {f"without {name}": {"augment": {name: 0.0}} for name in parts} | {
         "without any": {"augment": parts},
         "crops begin anywhere": {"augment": {"crop_spread": 1.0}},
@@ -86,6 +93,11 @@ QUESTIONS = {
         {
             "key not removed": {"contour": {"key": "none"}},
             "no voicing channel": {"contour": {"voicing_channel": False}},
+            "voicing hidden in half": HIDDEN,
+            "the same, multisimilarity: as shipped": {
+                "augment": {"voicing": 0.5},
+                "train": {"loss": "multisimilarity"},
+            },
             "one average over time": {"encoder": {"segments": 1}},
         },
     ),
@@ -168,7 +180,7 @@ def measured(name: str, change: Change, base: Path | None, takes: list[Take], tr
         return np.array(read_json(done)["ranks"], dtype=np.int64)
     steps = {"steps": asked.steps, "validate_every": asked.steps}
     folder.mkdir(parents=True, exist_ok=True)
-    config = changed(replace(CONFIG, train=replace(CONFIG.train, songs_per_batch=64, **steps)), change)
+    config = changed(replace(RECIPE, train=replace(RECIPE.train, **steps)), change)
     if base is None:
         base = train(takes, config, folder, rank=RankConfig(ranker="nearest")).checkpoint
     model = Model.load(base)
@@ -196,7 +208,7 @@ def main() -> None:
     for name in asked.questions:
         question = QUESTIONS[name]
         weights = None if question.trained else asked.out / BASE / "model.safetensors"
-        first = "K = 4" if name == "vote" else "as shipped"
+        first = "K = 4" if name == "vote" else BASE
         found = {} if name == "vote" else {first: whole}
         for label, change in question.variants.items():
             found[label] = measured(f"{name} {label}", change, weights, takes, trial, asked)

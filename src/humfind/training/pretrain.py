@@ -48,15 +48,16 @@ HUMMER = HummerConfig(
     tempo_ratio=(0.8, 1.25), wrong=(0.0, 0.25), merged=(0.0, 0.15), intonation_cents=(8.0, 90.0), interval_scale=0.05
 )
 CONFIG = ModelConfig(
-    contour=ContourConfig(query_tempos=(0.5, 0.59, 0.71, 0.84, 1.0, 1.19, 1.41, 1.68, 2.0)),
+    contour=ContourConfig(query_hop_s=2.0, query_tempos=(0.5, 0.59, 0.71, 0.84, 1.0, 1.19, 1.41, 1.68, 2.0)),
     encoder=EncoderConfig(widths=(40, 80, 144, 224), segments=4, stem_stride=4),
     train=TrainConfig(
+        loss="multisimilarity",
         songs_per_batch=96,
         recordings_per_song=2,
         steps=2600,
         validate_every=1300,
         validation_share=0.02,
-        augment=AugmentConfig(tempo=0.1, note_error=0.05, octave_error=0.03, mask=0.25, crop_spread=0.03),
+        augment=AugmentConfig(tempo=0.1, note_error=0.05, octave_error=0.03, mask=0.25, voicing=0.5, crop_spread=0.03),
     ),
 )
 
