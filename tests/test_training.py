@@ -198,6 +198,22 @@ def test_upside_down_and_backwards_give_the_negated_and_reversed_crop() -> None:
     assert np.array_equal(straight[:, 1], turned[:, 1, ::-1])
 
 
+def test_hidden_voicing_is_sung_throughout_and_changes_nothing_else() -> None:
+    told = replace(TINY, train=replace(TINY.train, augment=OFF))
+    bank = make_bank(toy_takes(songs=3, hums=1, seed=0, length_s=3), told)
+    shares = {}
+    for share in (0.0, 0.5, 1.0):
+        hidden = replace(told, train=replace(told.train, augment=replace(OFF, voicing=share), songs_per_batch=3))
+        values = np.concatenate([batch(bank, hidden, step)[0] for step in range(20)])
+        shares[share] = values
+    assert np.array_equal(shares[0.0][:, 0], shares[1.0][:, 0])
+    silent = (shares[0.0][:, contour.VOICING] == 0).any(axis=1)
+    assert silent.any()
+    assert (shares[1.0][:, contour.VOICING] == 1).all()
+    half = (shares[0.5][silent, contour.VOICING] == 1).all(axis=1)
+    assert 0.3 < half.mean() < 0.7
+
+
 def test_crops_of_a_song_start_together_or_anywhere() -> None:
     frames = np.tile(np.arange(50), (1000, 1))
     length, group = np.full(1000, 151), np.repeat(np.arange(10), 100)
