@@ -76,7 +76,7 @@ def test_the_quick_alignment_is_the_plain_one():
     ]
     ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), CONFIG)
     songs = ranker.lines(0.12)
-    hum = (rng.integers(0, dtw.KEYS, 15) * (LEVELS // dtw.KEYS)).astype(np.int16)
+    hum = (rng.integers(0, dtw.PITCHES, 15) * (LEVELS // dtw.PITCHES)).astype(np.int16)
     marks = np.zeros(15, bool)
     found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))
     best, at = found[0], keys[0]

@@ -28,6 +28,7 @@ from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
+PITCHES = 48  # that a hum is rounded to, an octave: each is a row of costs
 CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
 OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
@@ -184,10 +185,10 @@ class Dtw:
 
     def _align(self, hum: Line, songs: Lines, chosen: Ints) -> tuple[NDArray[np.float64], Ints]:
         """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.
-        Computed in the 16-bit units that the longest path leaves room for, the hum's pitch to a quarter tone."""
+        Computed in the 16-bit units that the longest path leaves room for, the hum's pitch to one of ``PITCHES``."""
         longest = np.argsort(-np.diff(songs.ends)[chosen], kind="stable")
         order = chosen[longest]  # dealt like cards: equal shares of work
-        steps = np.round(hum.level * (KEYS / LEVELS)).astype(np.int64) % KEYS  # of the hum, in transpositions' units
+        pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
         unit = (dearest + self.config.off_start + self.config.off_end) / ROOM
@@ -204,7 +205,7 @@ class Dtw:
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            _align(*places, songs.per_block, rows, steps, whole(costs), faster, slower, best, key)
+            _align(*places, songs.per_block, rows, pitches, whole(costs), faster, slower, best, key)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
@@ -264,7 +265,7 @@ def _align(
     sixteen or more fit into a register: that is what makes it quick. A path costs at most ROOM, so neither FREE + a
     path's cost nor UNREACHED + it overflows.
     """
-    per_key = LEVELS // KEYS
+    per_key = PITCHES // KEYS
     n = len(hum)
     circle = np.concatenate((costs, costs))  # spares a division for each cell
     for song in rows:
@@ -273,22 +274,22 @@ def _align(
             continue
         opening = np.where(start[a : a + m], np.int16(0), off_start)
         ending = np.where(end[a : a + m], np.int16(0), off_end)
-        local = np.empty((KEYS, m), np.int16)  # cost of each frame for each pitch class
-        for pitch in range(KEYS):
+        local = np.empty((PITCHES, m), np.int16)  # cost of each frame for each pitch class
+        for pitch in range(PITCHES):
             for j in range(m):
-                local[pitch, j] = circle[level[a + j] + LEVELS - pitch * per_key]
+                local[pitch, j] = circle[level[a + j] + LEVELS - pitch * (LEVELS // PITCHES)]
         one = np.empty(m + 2, np.int16)  # the row before, after two cells that nothing reaches
         two = np.empty(m + 2, np.int16)  # the row before that
         new = np.empty(m + 2, np.int16)
         for key in range(KEYS):
-            here = local[(hum[0] + key) % KEYS]
+            here = local[(hum[0] + key * per_key) % PITCHES]
             one[:2] = UNREACHED
             two[:] = UNREACHED
             for j in range(m):
                 one[j + 2] = np.int16(FREE + here[j] + opening[j])
             for i in range(1, n):
                 there = here
-                here = local[(hum[i] + key) % KEYS]
+                here = local[(hum[i] + key * per_key) % PITCHES]
                 new[:2] = UNREACHED
                 _row(new, one, two, here, there, faster, slower)
                 two, one, new = one, new, two
