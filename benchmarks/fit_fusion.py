@@ -119,7 +119,8 @@ def main() -> None:
             f"right {np.mean(first == answer):.3f}; there against not there, area under ROC {apart:.3f}"
         )
     if asked.out:
-        draw(shares(test, weights), shares(np.minimum(taken_away(test, answer), 1e3), weights), answer, asked.out)
+        used = np.array([shipped.dtw, shipped.sequence, shipped.none])
+        draw(shares(test, used), shares(np.minimum(taken_away(test, answer), 1e3), used), answer, asked.out)
 
 
 def draw(there: np.ndarray, gone: np.ndarray, right: np.ndarray, out: Path) -> None:

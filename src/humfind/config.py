@@ -145,9 +145,9 @@ class FusionConfig:
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     shortlist: int = 400  # recordings: the best by the windows in order
-    dtw: float = 0.627
-    sequence: float = 0.732
-    none: float = -10.442
+    dtw: float = 0.72
+    sequence: float = 0.691
+    none: float = -10.099
 
 
 @dataclass(frozen=True)
