@@ -179,6 +179,13 @@ def test_the_best_of_a_first_look_are_aligned_again(index, monkeypatch, shift, t
         assert (match.start_s, match.semitones) == pytest.approx((exact.start_s, exact.semitones), abs=0.3)
 
 
+def test_songs_too_short_for_a_frame_match_nowhere():
+    short = Contour(np.full(2, 60, np.float32), np.ones(2, bool), 0.04)
+    songs = SimpleNamespace(contours=(short,) * 3, music_ids=tuple("abc"), recording_song=np.arange(3))
+    for again in (1, 100):
+        assert (Dtw(songs, replace(CONFIG, again=again)).evidence(query_of(3)).log_e >= evalue.NOWHERE).all()
+
+
 def test_what_is_likely_otherwise_is_aligned_again(index, monkeypatch):
     monkeypatch.setattr(dtw, "CHANCE", 45)
     some, query = Dtw(index, replace(CONFIG, again=1)), query_of(3, -5, 1.25)

@@ -110,7 +110,8 @@ class Dtw:
         """Of every recording, or of a shortlist: the others match nowhere. prior: (recordings,) added to the log
         E-values of the first look where it is decided which recordings are aligned again."""
         fine, count = self.config.frame_s, len(self.contours)
-        drawn = np.arange(count) % -(-int(self.lines(fine).blocks[-1]) // CHANCE) == 0
+        every = max(1, -(-int(self.lines(fine).blocks[-1]) // CHANCE))
+        drawn = np.arange(count) % every == 0
         rows = np.arange(count) if shortlist is None else shortlist
         if len(rows) <= self.config.again:
             return self._look(query, fine, rows, None if shortlist is None else drawn)
@@ -173,13 +174,13 @@ class Dtw:
         places = (lengths - len(hum.level) / 2) / songs.per_block
         places = places if self.config.length_correction else np.ones(len(lengths))
         share = np.array([1 - self.config.own_key, self.config.own_key])  # of hums in any key, and in the song's own
-        log_e, at = (np.empty((2, len(lengths))) for _ in range(2))
+        log_e, at = np.empty((2, len(lengths))), np.zeros((2, len(lengths)), np.int64)
         for row in range(2):
             log_e[row] = log_evalues(best[row], owner, places, chance) - np.log(max(share[row], 1e-9))
             order = np.lexsort((best[row], owner))  # each recording's cheapest block first
             chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
             at[row, owner[chosen]] = keys[row, chosen]
-        key = np.where(log_e[1] < log_e[0], at[1], at[0]).astype(np.int64)
+        key = np.where(log_e[1] < log_e[0], at[1], at[0])
         either = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
         return either + self.config.other_tempo * abs(np.log2(tempo)), key
 
