@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.memory import peak_gb
+from benchmarks.memory import measured
 from humfind.config import F0Config
 from humfind.f0 import TRACKERS, Tracker, decode, make_tracker, track_file, viterbi
 from humfind.f0.audio import load, resample, stream
@@ -222,7 +222,7 @@ def test_long_recordings_need_little_memory(
         for minute in range(minutes):
             samples = sung(60.0, rate_hz, seed=minute % 3)
             file.write(np.stack([samples, 0.5 * samples], axis=1))
-    frames, gigabytes = peak_gb(f"{name}:{decoder}", path)
+    frames, gigabytes = measured(f"{name}:{decoder}", path)
     with capsys.disabled():
         print(f"\n{name} {decoder}: {minutes} min of 44.1 kHz stereo, peak {gigabytes:.2f} GB")
     assert frames == 1 + minutes * 6_000
