@@ -12,9 +12,11 @@ from tiny_world import PlainModel, f0_of, hum_of, melody
 from humfind import search
 from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
-from humfind.rankers import Dtw, Fusion, Sequence, dtw, evalue
+from humfind.index.flat import FlatIndex, halved
+from humfind.rankers import Dtw, Fusion, Sequence, dtw, evalue, sequence
 from humfind.rankers.fusion import probabilities
 from humfind.rankers.lines import LEVELS, Line, line_of
+from humfind.rankers.sequence import Projected
 from humfind.types import Contour, InputError
 
 SONGS = 30
@@ -140,6 +142,41 @@ def test_a_shortlist_gives_the_answers_of_all(index):
         every, some = (search.search(query, index, Fusion(index, config)) for config in (RankConfig(), few))
         assert some.music_ids[0] == every.music_ids[0] == query.name[:2]
         assert some.answers[0].match == every.answers[0].match
+
+
+def test_windows_that_differ_along_few_directions_are_as_far_apart_along_these(index):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(200, 3)).astype(np.float32) @ rng.normal(size=(3, 16)).astype(np.float32)
+    engine = FlatIndex(halved(vectors))
+    seen = Projected(engine, 3)
+    assert len(seen) == 200
+    assert (seen.axes.T @ seen.axes) == pytest.approx(np.eye(3), abs=1e-5)
+    apart = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    assert np.linalg.norm(seen[:][:, None] - seen[:][None], axis=2) == pytest.approx(apart, abs=0.02)
+    shorter = Projected(engine, 2)[:]
+    assert (np.linalg.norm(shorter[:, None] - shorter[None], axis=2) <= apart + 0.02).all()
+
+
+def test_a_shortlist_along_all_directions_has_the_evidence_of_all(index):
+    ordered = Sequence(index)
+    seen = Projected(index.engine, index.engine.dim)
+    for song in range(0, SONGS, 6):
+        query = query_of(song, 2, 1.1)
+        exact = ordered.evidence(query)[0]
+        best, log_e = ordered.shortlist(query, seen, 8)
+        assert best.tolist() == np.argsort(exact, kind="stable")[:8].tolist()
+        assert log_e[best] == pytest.approx(exact[best], rel=1e-9)
+
+
+def test_a_shortlist_is_told_what_chance_does_by_songs_that_are_not_in_it(index, monkeypatch):
+    monkeypatch.setattr(sequence, "CHANCE", 40)
+    ordered = Sequence(index)
+    query = query_of(7, 2, 1.1)
+    exact = ordered.evidence(query)[0]
+    best, log_e = ordered.shortlist(query, Projected(index.engine, 8), 3)
+    assert best[0] == 7
+    assert np.all(log_e[best] != exact[best])
+    assert log_e[best] == pytest.approx(exact[best], rel=0.6)
 
 
 def test_what_the_witnesses_say_is_what_the_rankers_answer(index):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from humfind.config import RankConfig
 from humfind.rankers.dtw import Dtw, Evidence, ranking_of
-from humfind.rankers.sequence import Sequence, Windowed
+from humfind.rankers.sequence import Projected, Sequence, Windowed
 from humfind.types import Hits, Query, Ranking
 
 
@@ -28,6 +28,8 @@ class Fusion:
         config = config or RankConfig()
         self.songs, self.weights = songs, config.fusion
         self.dtw, self.sequence = Dtw(songs, config.dtw, threads), Sequence(songs)
+        many = len(songs.recording_song) > self.weights.exhaustive
+        self.projected = Projected(songs.engine, self.weights.directions) if many else None
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         aligned, ordered = self.witnesses(query)
@@ -42,9 +44,10 @@ class Fusion:
 
     def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
         """What the alignment and the windows in order say of each recording."""
-        ordered = self.sequence.evidence(query)[0]
-        few = len(ordered) <= self.weights.exhaustive
-        shortlist = None if few else np.argsort(ordered, kind="stable")[: self.weights.shortlist]
+        if self.projected:
+            shortlist, ordered = self.sequence.shortlist(query, self.projected, self.weights.shortlist)
+        else:
+            shortlist, ordered = None, self.sequence.evidence(query)[0]
         prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
         return self.dtw.evidence(query, shortlist, prior), ordered
 

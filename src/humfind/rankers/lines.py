@@ -84,6 +84,6 @@ def near(marks: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
     return spread
 
 
-def ends_of(lengths: list[int]) -> Ints:
+def ends_of(lengths: list[int] | Ints) -> Ints:
     """Where pieces laid end to end begin, and where the last ends: (pieces + 1,)."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -1,11 +1,14 @@
 """Windows in order: a hum of several windows is found where as many windows of a song, in the same order and at the
 hum's tempo, are near to them (the idea of Now Playing, Agüera y Arcas et al. 2017). Songs are compared by the E-value
 of their best place.
+
+Where there are many songs, all are looked at along the few directions in which windows differ most, a fraction of the
+work, and the best are compared again along all of them, beside a sample of songs that tells what chance does.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -14,9 +17,12 @@ from numpy.typing import NDArray
 
 from humfind.rankers.dtw import ranking_of
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
+from humfind.rankers.lines import ends_of
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
 GROUP_ROWS = 16_384  # song windows compared together: their products fit the cache
+CHANCE = 10_000  # blocks, of all recordings alike, that tell what chance does where a shortlist is compared
+SAMPLE = 65_536  # song windows that tell in which directions they differ
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
@@ -25,7 +31,8 @@ class Engine(Protocol):
 
     @property
     def squares(self) -> Floats: ...
-    def __getitem__(self, rows: slice) -> Floats: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: slice | Ints) -> Floats: ...
 
 
 class Windowed(Protocol):
@@ -47,6 +54,26 @@ class Windowed(Protocol):
     def engine(self) -> Engine: ...
 
 
+class Projected:
+    """An engine's vectors along their principal ``directions``. axes: (dim, directions)."""
+
+    def __init__(self, engine: Engine, directions: int) -> None:
+        sample = engine[:: -(-len(engine) // SAMPLE)]
+        centred = (sample - sample.mean(axis=0)).astype(np.float64)
+        self.axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :directions].astype(np.float32)
+        self.vectors = np.empty((len(engine), self.axes.shape[1]), np.float32)
+        for row in range(0, len(engine), GROUP_ROWS):
+            self.vectors[row : row + GROUP_ROWS] = engine[row : row + GROUP_ROWS] @ self.axes
+        self.squares = np.einsum("nd,nd->n", self.vectors, self.vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: slice | Ints) -> Floats:
+        found: Floats = self.vectors[rows]
+        return found
+
+
 class Sequence:
     """Every place of every song is scored: the mean distance along the diagonal, exact. Ties fall to the smaller
     music_id. An answer's score is minus the logarithm of its E-value."""
@@ -65,8 +92,6 @@ class Sequence:
         windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
         self.places = windows * (self.hop_s / BLOCK_S)
         self.begin = np.searchsorted(songs.recording, np.arange(recordings + 1))  # the first window of each recording
-        together = np.unique(self.begin[:-1] // GROUP_ROWS, return_index=True)[1]
-        self.groups = np.append(together, recordings)  # recordings that are compared together: from each to the next
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         log_e, place, tempo = self.evidence(query)
@@ -74,33 +99,59 @@ class Sequence:
 
     def evidence(self, query: Query) -> tuple[NDArray[np.float64], Ints, Floats]:
         """Of each recording: log E-value, its best place (a window's row), the hum's tempo there."""
-        recordings = len(self.songs.recording_song)
+        return self._look(query, query.embeddings.vectors, self.songs.engine, np.arange(len(self.places)), None)
+
+    def shortlist(self, query: Query, projected: Projected, count: int) -> tuple[Ints, NDArray[np.float64]]:
+        """The ``count`` best recordings along few directions, and the log E-values of all: the best's along all
+        directions."""
+        every = np.arange(len(self.places))
+        log_e = self._look(query, query.embeddings.vectors @ projected.axes, projected, every, None)[0]
+        best = np.argsort(log_e, kind="stable")[:count]
+        drawn = every % max(1, -(-len(self.owner) // CHANCE)) == 0
+        compared = np.union1d(best, np.flatnonzero(drawn))
+        log_e[best] = self._look(query, query.embeddings.vectors, self.songs.engine, compared, drawn)[0][best]
+        return best, log_e
+
+    def _look(
+        self, query: Query, vectors: Floats, engine: Engine, compared: Ints, chance: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.float64], Ints, Floats]:
+        """``evidence`` of the recordings ``compared``; the others are nowhere. vectors: the query's, as the engine's.
+        chance: those that tell what it does, where not all are compared."""
+        recordings = len(self.places)
         best = np.full(recordings, np.inf)
         place, tempo = np.zeros(recordings, np.int64), np.ones(recordings, np.float32)
         ratios = np.unique(query.windows.tempo_ratio)
         asked = [np.flatnonzero(query.windows.tempo_ratio == ratio) for ratio in ratios]
         hops = [self._hops(query.windows.start_s[rows] / ratio) for rows, ratio in zip(asked, ratios, strict=True)]
-        vectors = query.embeddings.vectors
         squared = np.einsum("qd,qd->q", vectors, vectors)
         least = np.full((len(ratios), len(self.owner)), np.inf, np.float32)
         winner = np.zeros((len(ratios), recordings), np.int64)
-        for first, end in pairwise(self.groups):
-            windows = slice(self.begin[first], self.begin[end])
-            products = vectors @ self.songs.engine[windows].T
-            columns = (
-                self.begin[first : end + 1] - windows.start,
-                self.block[windows],
-                self.songs.engine.squares[windows],
-            )
+        for group, begin, windows in self._groups(compared):
+            products = vectors @ engine[windows].T
+            columns = (begin, self.block[windows], engine.squares[windows])
             for row, (chosen, hop) in enumerate(zip(asked, hops, strict=True)):
-                _diagonals(products, chosen, squared, hop, *columns, least[row], winner[row, first:end])
-            winner[:, first:end] += windows.start
+                first = np.zeros(len(group), np.int64)
+                _diagonals(products, chosen, squared, hop, *columns, least[row], first)
+                winner[row, group] = np.minimum(self.begin[group] + first, len(self.block) - 1)
         for row, ratio in enumerate(ratios):
-            log_e = log_evalues(least[row].astype(np.float64), self.owner, self.places)
+            log_e = log_evalues(least[row].astype(np.float64), self.owner, self.places, chance)
             log_e += OTHER_TEMPO * abs(np.log2(ratio))
             better = log_e < best
             place[better], tempo[better], best[better] = winner[row, better], ratio, log_e[better]
         return np.where(np.isfinite(best), best, NOWHERE), place, tempo
+
+    def _groups(self, compared: Ints) -> Iterator[tuple[Ints, Ints, slice | Ints]]:
+        """As many recordings together as fit the cache: they, where each one's windows begin among the group's and
+        where the last's end, and the windows."""
+        windows = np.diff(self.begin)[compared]
+        full = np.unique((np.cumsum(windows) - windows) // GROUP_ROWS, return_index=True)[1]
+        for group in np.split(compared, full[1:]):
+            begin = ends_of(np.diff(self.begin)[group])
+            first, end = self.begin[group[0]], self.begin[group[-1] + 1]
+            if end - first == begin[-1]:
+                yield group, begin, slice(first, end)
+            else:
+                yield group, begin, np.arange(begin[-1]) + np.repeat(self.begin[group] - begin[:-1], np.diff(begin))
 
     def _hops(self, start_s: Floats) -> Ints:
         """Song windows from the first of these moments to each."""
@@ -125,9 +176,9 @@ def _diagonals(
     winner: np.ndarray,
 ) -> None:
     """From each song window on, the mean squared distance of the hum's windows to those ``hops`` further, the last one
-    standing for those beyond the end. least: the smallest of each block. winner: each recording's first best window.
-    products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each with itself. asked: the
-    hum's windows at one tempo. begin: (recordings + 1,) where each one's windows begin. winner: counted likewise."""
+    standing for those beyond the end. least: the smallest of each block. winner: each recording's first best window,
+    counted from its own first. products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each
+    with itself. asked: the hum's windows at one tempo. begin: (recordings + 1,) where each one's windows begin."""
     own = np.float32(0)
     for k in asked:
         own += squared[k]
@@ -145,7 +196,7 @@ def _diagonals(
             least[block[row]] = min(least[block[row]], mean)
             if mean < best:
                 best = mean
-                winner[song] = row
+                winner[song] = row - start
 
 
 @njit(nogil=True, cache=True)
