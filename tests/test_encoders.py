@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
 from humfind.config import PRESETS, EncoderConfig
 from humfind.embed import input_channels
 from humfind.encoders import ENCODERS, build, parameter_count
-from humfind.encoders.resnet1d import embed_batches
+from humfind.encoders.resnet1d import Folded, ResNet1d, embed_batches
 from humfind.types import InputError
 
 SMALL = EncoderConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6)
@@ -53,12 +55,38 @@ def test_segments_tell_the_order_that_an_average_forgets() -> None:
         assert torch.allclose(network(early), network(late), atol=1e-5) != differs
 
 
-def test_a_windows_vector_does_not_depend_on_its_company() -> None:
-    network = build(PRESETS["small"].encoder, 2).eval()
+def trained_a_little(name: str) -> ResNet1d:
+    """Norms have seen something, so that folding them moves numbers."""
+    torch.manual_seed(0)
+    network = build(PRESETS[name].encoder if name != "tiny" else SMALL, 2)
+    for _ in range(3):
+        network(3 * torch.randn(8, 2, 200) + 1)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["small", "tiny"])
+@pytest.mark.parametrize("frames", [1, 7, 200])
+def test_folded_norms_change_nothing_but_the_last_bits(name: str, frames: int) -> None:
+    network = trained_a_little(name)
+    values = torch.randn(5, 2, frames, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        wanted, found = network(values), Folded(network)(values)
+    assert torch.allclose(found, wanted, atol=1e-6)
+    assert not any(isinstance(part, torch.nn.BatchNorm1d) for part in Folded(network).modules())
+    assert any(isinstance(part, torch.nn.BatchNorm1d) for part in network.modules())
+
+
+def test_a_windows_vector_depends_neither_on_its_company_nor_on_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Folded(trained_a_little("small"))
     values = torch.randn(70, 2, 200, generator=torch.Generator().manual_seed(1))
     together = embed_batches(network, values, 32)
     assert torch.equal(together[40:41], embed_batches(network, values[40:41], 32))
     assert torch.equal(together[31:45], embed_batches(network, values[31:45], 32))
+    threads = torch.get_num_threads()
+    for cores in (1, 5):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert torch.equal(together, embed_batches(network, values, 32))
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(

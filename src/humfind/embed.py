@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from humfind.aside import read_json, write_aside, write_json
 from humfind.config import ModelConfig, from_dict, to_dict
 from humfind.contour import channel_count
 from humfind.encoders import build
-from humfind.encoders.resnet1d import embed_batches
+from humfind.encoders.resnet1d import Folded, ResNet1d, embed_batches
 from humfind.types import Embeddings, InputError, Windows
 
 FORMAT_VERSION = 1
@@ -47,7 +48,7 @@ class Model:
     """
 
     config: ModelConfig
-    network: nn.Module
+    network: ResNet1d
     facts: Mapping[str, Any] = field(default_factory=dict)
     checksum: str = ""
 
@@ -55,6 +56,10 @@ class Model:
         self.network.eval()
         if not self.checksum:
             object.__setattr__(self, "checksum", _checksum(_weights(self.network), to_dict(self.config)))
+
+    @cached_property
+    def _folded(self) -> Folded:
+        return Folded(self.network)
 
     def embed(self, windows: Windows) -> Embeddings:
         """(n, channels, frames) -> (n, embedding_dim); a window gives the same bytes alone and among others."""
@@ -70,7 +75,7 @@ class Model:
                 raise ValueError(f"windows have {windows.values.shape[1]} channels, the model reads {expected}")
         device = next(self.network.parameters()).device
         values = torch.from_numpy(np.concatenate([windows.values for windows in many])).to(device)
-        vectors = embed_batches(self.network, values, BATCH).cpu().numpy()
+        vectors = embed_batches(self._folded, values, BATCH).cpu().numpy()
         ends = np.cumsum([len(windows) for windows in many])
         return [Embeddings(part) for part in np.split(vectors, ends[:-1])]
 

@@ -15,7 +15,7 @@ from humfind.types import InputError
 ENCODERS: dict[str, type[ResNet1d]] = {"resnet1d": ResNet1d}
 
 
-def build(config: EncoderConfig, in_channels: int) -> nn.Module:
+def build(config: EncoderConfig, in_channels: int) -> ResNet1d:
     """The network that ``config`` names, with fresh weights drawn from torch's current random state."""
     if config.name not in ENCODERS:
         raise InputError(f"encoder {config.name!r}: unknown; choose one of {', '.join(ENCODERS)}")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from humfind.config import EncoderConfig
 from humfind.types import InputError
@@ -53,7 +58,10 @@ class ResNet1d(nn.Module):
         self.head = nn.Linear(width_in * config.segments, config.embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.stages(functional.relu(self.stem(x)))  # (B, width, L / 2^n)
+        return self.finish(self.stages(functional.relu(self.stem(x))))
+
+    def finish(self, y: Tensor) -> Tensor:
+        """(B, width, L / 2^n) -> (B, embedding_dim)."""
         y = functional.adaptive_avg_pool1d(y, self.segments).flatten(1)  # (B, width * segments)
         embedding: Tensor = self.head(self.dropout(y))
         return functional.normalize(embedding, dim=1) if self.normalise else embedding
@@ -64,11 +72,49 @@ def _convolution(width_in: int, width_out: int, kernel: int, stride: int) -> nn.
     return nn.Sequential(convolution, nn.BatchNorm1d(width_out))
 
 
-def embed_batches(network: nn.Module, values: Tensor, batch: int) -> Tensor:
-    """(n, channels, frames) -> (n, dim), without gradients, exactly ``batch`` windows at a time.
+class Folded(nn.Module):
+    """The same function for inference, sooner: each norm is folded into its convolution, and a window is an image one
+    pixel high, since two-dimensional convolutions are the quickest where the channels lie together."""
 
-    The last batch is filled up with zeros, so that a window's vector does not depend on its company.
+    def __init__(self, network: ResNet1d) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).eval()
+        for module in list(self.network.modules()):
+            for name, child in list(module.named_children()):
+                match list(child.children()):
+                    case nn.Conv1d() as convolution, nn.BatchNorm1d() as norm:
+                        setattr(module, name, _flat(fuse_conv_bn_eval(convolution, norm)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        image = x[:, :, None].contiguous(memory_format=torch.channels_last)
+        y = self.network.stages(functional.relu(self.network.stem(image)))
+        return self.network.finish(y.squeeze(2))
+
+
+def _flat(line: nn.Conv1d) -> nn.Conv2d:
+    size, stride, padding = (1, line.kernel_size[0]), (1, line.stride[0]), (0, int(line.padding[0]))
+    flat = nn.Conv2d(line.in_channels, line.out_channels, size, stride, padding)
+    flat.weight = nn.Parameter(line.weight[:, :, None].contiguous(memory_format=torch.channels_last))
+    flat.bias = line.bias
+    return flat
+
+
+def embed_batches(network: nn.Module, values: Tensor, batch: int) -> Tensor:
+    """(n, channels, frames) -> (n, dim), without gradients, exactly ``batch`` windows at a time, each on one thread.
+
+    The last batch is filled up with zeros, so that a window's vector does not depend on its company, nor on the cores.
     """
     filled = functional.pad(values, (0, 0, 0, 0, 0, -len(values) % batch))
-    with torch.inference_mode():
-        return torch.cat([network(part).float() for part in filled.split(batch)])[: len(values)]
+    threads = 1 if values.is_cuda else len(os.sched_getaffinity(0))
+    before = torch.get_num_threads()
+
+    def embed(part: Tensor) -> Tensor:
+        with torch.inference_mode():  # a thread's own
+            found: Tensor = network(part).float()
+        return found
+
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return torch.cat(list(pool.map(embed, filled.split(batch))))[: len(values)]
+    finally:
+        torch.set_num_threads(before)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import lightning
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from humfind.config import TrainConfig
+from humfind.encoders.resnet1d import ResNet1d
 from humfind.training.losses import make_loss
 
 WARM_UP_SHARE = 0.1  # of the steps; the rate rises linearly, then falls along half a cosine
@@ -32,7 +33,7 @@ class MetricModule(lightning.LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: ResNet1d,
         config: TrainConfig,
         losses: list[float],
         optimiser_state: Mapping[str, Tensor] | None = None,
