@@ -21,7 +21,7 @@ import torch
 from benchmarks import suites
 from benchmarks.side_by_side import Run, Stage, in_turns, installed, peak_gb, pick
 from humfind import contour, search
-from humfind.config import HummerConfig, RankConfig
+from humfind.config import FusionConfig, HummerConfig, RankConfig
 from humfind.embed import Model
 from humfind.index import Index, Song
 from humfind.models import load_model
@@ -29,6 +29,7 @@ from humfind.rankers import make_ranker
 from humfind.rankers.dtw import KEYS, Dtw, local_costs
 from humfind.rankers.fusion import Fusion
 from humfind.rankers.lines import LEVELS
+from humfind.rankers.sequence import Projected, Sequence
 from humfind.synth.hum import perform
 from humfind.types import F0, Query
 
@@ -285,12 +286,15 @@ def growth(counts: Iterable[int]) -> list[dict[str, float]]:
     return found
 
 
-def grow(count: int, asked: int = 12) -> None:
-    """Print one row of ``growth``."""
+def grow(count: int, asked: int = 20, checked: int = 60) -> None:
+    """Print one row of ``growth``. asked: hums that are timed; checked: hums of which the first stage's recall is
+    taken, beside that of the windows in all their directions."""
     model, _ = load_model("pretrained")
+    next(full_songs(1))
+    row: dict[str, float] = {"songs": count, "before, GB": peak_gb()}
     started = time.perf_counter()
     index = search.build_index(((Song(name), f0) for name, f0 in full_songs(count)), model)
-    row: dict[str, float] = {"songs": count, "windows": len(index.engine), "index, s": time.perf_counter() - started}
+    row |= {"windows": len(index.engine), "index, s": time.perf_counter() - started}
     with tempfile.TemporaryDirectory() as folder:
         index.save(Path(folder) / "index")
         row["disk, GB"] = sum(path.stat().st_size for path in (Path(folder) / "index").iterdir()) / 1e9
@@ -299,18 +303,26 @@ def grow(count: int, asked: int = 12) -> None:
         index = Index.load(Path(folder) / "index")
         row["load, s"] = time.perf_counter() - started
     faiss.omp_set_num_threads(1)
-    taken = [(search.make_query(name, f0, model), right) for name, right, f0 in hums(count, asked)]
+    torch.set_num_threads(1)
+    taken = [(search.make_query(name, f0, model), right) for name, right, f0 in hums(count, checked)]
     for name in ("nearest", "sequence", "fusion"):
         ranker = Fusion(index, threads=1) if name == "fusion" else make_ranker(RankConfig(ranker=name), index)
         search.search(taken[0][0], index, ranker)
         spent, first = [], 0
-        for query, right in taken:
+        for query, right in taken[:asked]:
             started = time.perf_counter()
             first += search.search(query, index, ranker).music_ids[0] == right
             spent.append(time.perf_counter() - started)
         row[f"{name}, s"] = float(np.median(spent))
-        row[f"{name}, first"] = first / len(taken)
+        row[f"{name}, first"] = first / asked
     row["search, peak GB"] = peak_gb()
+    ordered, few = Sequence(index), Projected(index.engine, FusionConfig.directions)
+    for name, best_of in (
+        ("all directions", lambda query: np.argsort(ordered.evidence(query)[0], kind="stable")[:100]),
+        ("first stage", lambda query: ordered.shortlist(query, few, 100)[0]),
+    ):
+        found = [index.music_ids.index(right) in index.recording_song[best_of(query)] for query, right in taken]
+        row[f"recall@100, {name}"] = float(np.mean(found))
     print(json.dumps(row))
 
 
@@ -320,5 +332,5 @@ def exponents(rows: list[dict[str, float]]) -> dict[str, float]:
     return {
         name: float(np.polyfit(songs, np.log([max(row[name], 1e-9) for row in rows]), 1)[0])
         for name in rows[0]
-        if name != "songs" and "first" not in name
+        if name not in ("songs", "before, GB") and "first" not in name and "recall" not in name
     }

@@ -77,7 +77,7 @@ def test_the_quick_alignment_is_the_plain_one():
         Contour(rng.uniform(50, 70, n).astype(np.float32), rng.random(n) < 0.8, 0.04) for n in (300, 40, 701, 6)
     ]
     ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), CONFIG)
-    songs = ranker.lines(0.12)
+    songs = ranker.lines[0.12]
     hum = (rng.integers(0, dtw.PITCHES, 15) * (LEVELS // dtw.PITCHES)).astype(np.int16)
     marks = np.zeros(15, bool)
     found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))

@@ -35,8 +35,8 @@ def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Fi
     songs = np.array([row["songs"] for row in rows])
     figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.2))
     panels = {
-        "seconds": [name for name in rows[0] if name.endswith(", s")],
-        "gigabytes": [name for name in rows[0] if name.endswith("GB")],
+        "seconds": [name for name in power if name.endswith(", s")],
+        "gigabytes": [name for name in power if name.endswith("GB")],
     }
     for axis, (unit, names) in zip(axes[0], panels.items(), strict=True):
         for i, name in enumerate(names):

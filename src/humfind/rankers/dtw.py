@@ -98,7 +98,11 @@ class Dtw:
             raise InputError("ranker dtw: this index has no contours; build it from f0")
         self.songs, self.contours, self.config = songs, contours, config or DtwConfig()
         self.threads = threads or os.cpu_count() or 1
-        self.lines = lru_cache(maxsize=4)(lambda frame_s: Lines.of(contours, frame_s, self.config))
+        looks = (1, 2) if len(contours) > self.config.again else (1,)
+        frames = {
+            self._songs_frame_s(look * self.config.frame_s, tempo) for look in looks for tempo in self.config.tempos
+        }
+        self.lines = {frame_s: Lines.of(contours, frame_s, self.config) for frame_s in sorted(frames)}
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         evidence = self.evidence(query)
@@ -110,7 +114,7 @@ class Dtw:
         """Of every recording, or of a shortlist: the others match nowhere. prior: (recordings,) added to the log
         E-values of the first look where it is decided which recordings are aligned again."""
         fine, count = self.config.frame_s, len(self.contours)
-        every = max(1, -(-int(self.lines(fine).blocks[-1]) // CHANCE))
+        every = max(1, -(-int(self.lines[fine].blocks[-1]) // CHANCE))
         drawn = np.arange(count) % every == 0
         rows = np.arange(count) if shortlist is None else shortlist
         if len(rows) <= self.config.again:
@@ -159,7 +163,11 @@ class Dtw:
     def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[Line, Lines]:
         """The hum's line and the songs', with longer frames for whichever is slower."""
         hum = line_of(contour, frame_s * max(1.0, tempo), self.config.hold_s)
-        return hum, self.lines(frame_s * max(1.0, 1.0 / tempo))
+        return hum, self.lines[self._songs_frame_s(frame_s, tempo)]
+
+    @staticmethod
+    def _songs_frame_s(frame_s: float, tempo: float) -> float:
+        return frame_s * max(1.0, 1.0 / tempo)
 
     def _log_e(
         self, contour: Contour, tempo: float, frame_s: float, rows: Ints, chance: NDArray[np.bool_] | None
