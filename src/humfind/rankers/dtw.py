@@ -30,6 +30,7 @@ from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match
 KEYS = 24  # transpositions: quarter tones
 PITCHES = 48  # that a hum is rounded to, an octave: each is a row of costs
 CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
+LANES = 64  # cells that are computed together, four registers of them
 OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
@@ -272,44 +273,64 @@ def _align(
 
     One row of the matrix is computed from the two before it alone, so that its cells are independent of each other, and
     sixteen or more fit into a register: that is what makes it quick. A path costs at most ROOM, so neither FREE + a
-    path's cost nor UNREACHED + it overflows.
+    path's cost nor UNREACHED + it overflows. Rows are filled up to whole ``LANES``: what lies there reaches no frame.
     """
     per_key = PITCHES // KEYS
-    n = len(hum)
     circle = np.concatenate((costs, costs))  # spares a division for each cell
     for song in rows:
         a, m = ends[song], ends[song + 1] - ends[song]
         if m == 0:
             continue
-        opening = np.where(start[a : a + m], np.int16(0), off_start)
-        ending = np.where(end[a : a + m], np.int16(0), off_end)
-        local = np.empty((PITCHES, m), np.int16)  # cost of each frame for each pitch class
+        width = -(-m // LANES) * LANES
+        opening, ending = np.zeros(width, np.int16), np.zeros(m, np.int16)
+        for j in range(m):
+            opening[j] = np.int16(0) if start[a + j] else off_start
+            ending[j] = np.int16(0) if end[a + j] else off_end
+        local = np.zeros((PITCHES, width), np.int16)  # cost of each frame for each pitch class
         for pitch in range(PITCHES):
-            for j in range(m):
-                local[pitch, j] = circle[level[a + j] + LEVELS - pitch * (LEVELS // PITCHES)]
-        one = np.empty(m + 2, np.int16)  # the row before, after two cells that nothing reaches
-        two = np.empty(m + 2, np.int16)  # the row before that
-        new = np.empty(m + 2, np.int16)
+            _look_up(local[pitch][:m], circle, level[a : a + m], LEVELS - pitch * (LEVELS // PITCHES))
+        three = np.empty((3, width + 2), np.int16)  # this row and those before, after two cells that nothing reaches
         for key in range(KEYS):
-            here = local[(hum[0] + key * per_key) % PITCHES]
-            one[:2] = UNREACHED
-            two[:] = UNREACHED
-            for j in range(m):
-                one[j + 2] = np.int16(FREE + here[j] + opening[j])
-            for i in range(1, n):
-                there = here
-                here = local[(hum[i] + key * per_key) % PITCHES]
-                new[:2] = UNREACHED
-                _row(new, one, two, here, there, faster, slower)
-                two, one, new = one, new, two
+            last = _rows(three, local, opening, (hum + key * per_key) % PITCHES, faster, slower)
             for block in range(blocks[song + 1] - blocks[song]):
-                least = np.int16(UNREACHED)
-                for j in range(block * per_block, min(m, (block + 1) * per_block)):
-                    least = min(least, np.int16(one[j + 2] + ending[j]))
+                first, stop = block * per_block, min(m, (block + 1) * per_block)
+                least = _least(last[first + 2 : stop + 2], ending[first:stop])
                 for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
                     if least < best[kind, blocks[song] + block]:
                         best[kind, blocks[song] + block] = least
                         best_key[kind, blocks[song] + block] = key
+
+
+# Loops of their own functions, and every sum cast back to 16 bits: else they are not compiled to vectors.
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _look_up(local: np.ndarray, circle: np.ndarray, level: np.ndarray, offset: int) -> None:
+    for j in range(len(local)):
+        local[j] = circle[level[j] + offset]
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _rows(
+    three: np.ndarray, local: np.ndarray, opening: np.ndarray, hum: np.ndarray, faster: np.int16, slower: np.int16
+) -> np.ndarray:
+    """The last row of the matrix of one transposition."""
+    one, two, new = three[0], three[1], three[2]
+    one[:2], new[:2], two[:] = UNREACHED, UNREACHED, UNREACHED
+    here = local[hum[0]]
+    _open(one, here, opening)
+    for i in range(1, len(hum)):
+        there = here
+        here = local[hum[i]]
+        _row(new, one, two, here, there, faster, slower)
+        two, one, new = one, new, two
+    return one
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _open(one: np.ndarray, here: np.ndarray, opening: np.ndarray) -> None:
+    for j in range(len(here)):
+        one[j + 2] = np.int16(np.int16(np.int16(FREE) + here[j]) + opening[j])
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -322,11 +343,18 @@ def _row(
     faster: np.int16,
     slower: np.int16,
 ) -> None:
-    """A function of its own, and every sum cast back to 16 bits: else it is not compiled to vectors."""
     for j in range(len(here)):
         ahead = np.int16(one[j] + faster)
         behind = np.int16(np.int16(two[j + 1] + there[j]) + slower)
         new[j + 2] = np.int16(here[j] + min(one[j + 1], min(ahead, behind)))
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _least(row: np.ndarray, ending: np.ndarray) -> np.int16:
+    least = np.int16(UNREACHED)
+    for j in range(len(row)):
+        least = min(least, np.int16(row[j] + ending[j]))
+    return least
 
 
 @njit(nogil=True, cache=True)
