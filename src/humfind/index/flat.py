@@ -154,7 +154,17 @@ class FlatIndex:
 
 
 def _finite(halves: Halves) -> bool:
-    return not bool(((halves.view(np.uint16) & 0x7C00) == 0x7C00).any())
+    return _numbers(np.ascontiguousarray(halves).view(np.uint16).reshape(-1))
+
+
+@njit(nogil=True, cache=True)
+def _numbers(halves: np.ndarray) -> bool:
+    """Whether no exponent is the one of infinity and of NaN."""
+    infinite = np.uint16(0x7C00)
+    found = np.uint16(0)
+    for i in range(len(halves)):
+        found = max(found, np.uint16(halves[i] & infinite))
+    return bool(found < infinite)
 
 
 def _floats(halves: Halves) -> Floats:

@@ -66,10 +66,13 @@ def _medians(
         if count == 0:
             row[groups] = i
         first[groups] |= begins
-        held[count] = semitones[i]
+        at = count  # held in order as it comes: so few are soonest sorted by hand
+        while at > 0 and held[at - 1] > semitones[i]:
+            held[at] = held[at - 1]
+            at -= 1
+        held[at] = semitones[i]
         count += 1
         if count == step:
-            held.sort()
             pitch[groups] = (held[(step - 1) // 2] + held[step // 2]) / np.float32(2)
             groups, count = groups + 1, 0
     return pitch[:groups], row[:groups], first[:groups]

@@ -94,72 +94,81 @@ class Sequence:
         self.begin = np.searchsorted(songs.recording, np.arange(recordings + 1))  # the first window of each recording
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
-        log_e, place, tempo = self.evidence(query)
-        return ranking_of(query, self.songs, log_e, k, lambda row: self._match(query, place[row], tempo[row]))
+        log_e, tempo = self.evidence(query)
+        return ranking_of(query, self.songs, log_e, k, lambda row: self._match(query, row, tempo[row]))
 
-    def evidence(self, query: Query) -> tuple[NDArray[np.float64], Ints, Floats]:
-        """Of each recording: log E-value, its best place (a window's row), the hum's tempo there."""
-        return self._look(query, query.embeddings.vectors, self.songs.engine, np.arange(len(self.places)), None)
+    def evidence(self, query: Query) -> tuple[NDArray[np.float64], Floats]:
+        """Of each recording: log E-value, the hum's tempo at its best place."""
+        every = np.arange(len(self.places))
+        return self._look(query, query.embeddings.vectors, self.songs.engine, every, None)
 
     def shortlist(self, query: Query, projected: Projected, count: int) -> tuple[Ints, NDArray[np.float64]]:
         """The ``count`` best recordings along few directions, and the log E-values of all: the best's along all
         directions."""
         every = np.arange(len(self.places))
-        log_e = self._look(query, query.embeddings.vectors @ projected.axes, projected, every, None)[0]
-        best = np.argsort(log_e, kind="stable")[:count]
         drawn = every % max(1, -(-len(self.owner) // CHANCE)) == 0
+        log_e = self._look(query, query.embeddings.vectors @ projected.axes, projected, every, drawn)[0]
+        best = np.argsort(log_e, kind="stable")[:count]
         compared = np.union1d(best, np.flatnonzero(drawn))
         log_e[best] = self._look(query, query.embeddings.vectors, self.songs.engine, compared, drawn)[0][best]
         return best, log_e
 
     def _look(
         self, query: Query, vectors: Floats, engine: Engine, compared: Ints, chance: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float64], Ints, Floats]:
+    ) -> tuple[NDArray[np.float64], Floats]:
         """``evidence`` of the recordings ``compared``; the others are nowhere. vectors: the query's, as the engine's.
-        chance: those that tell what it does, where not all are compared."""
-        recordings = len(self.places)
-        best = np.full(recordings, np.inf)
-        place, tempo = np.zeros(recordings, np.int64), np.ones(recordings, np.float32)
+        chance: those that tell what it does, where not all do."""
         ratios = np.unique(query.windows.tempo_ratio)
-        asked = [np.flatnonzero(query.windows.tempo_ratio == ratio) for ratio in ratios]
-        hops = [self._hops(query.windows.start_s[rows] / ratio) for rows, ratio in zip(asked, ratios, strict=True)]
+        asked = [self._diagonal(query, ratio) for ratio in ratios]
         squared = np.einsum("qd,qd->q", vectors, vectors)
         least = np.full((len(ratios), len(self.owner)), np.inf, np.float32)
-        winner = np.zeros((len(ratios), recordings), np.int64)
-        for group, begin, windows in self._groups(compared):
+        for begin, windows in self._groups(compared):
             products = vectors @ engine[windows].T
             columns = (begin, self.block[windows], engine.squares[windows])
-            for row, (chosen, hop) in enumerate(zip(asked, hops, strict=True)):
-                first = np.zeros(len(group), np.int64)
-                _diagonals(products, chosen, squared, hop, *columns, least[row], first)
-                winner[row, group] = np.minimum(self.begin[group] + first, len(self.block) - 1)
+            for row, (chosen, hops) in enumerate(asked):
+                _diagonals(products, chosen, squared, hops, *columns, least[row])
+        best, tempo = np.full(len(self.places), NOWHERE), np.full(len(self.places), ratios[0], np.float32)
         for row, ratio in enumerate(ratios):
             log_e = log_evalues(least[row].astype(np.float64), self.owner, self.places, chance)
             log_e += OTHER_TEMPO * abs(np.log2(ratio))
             better = log_e < best
-            place[better], tempo[better], best[better] = winner[row, better], ratio, log_e[better]
-        return np.where(np.isfinite(best), best, NOWHERE), place, tempo
+            tempo[better], best[better] = ratio, log_e[better]
+        return best, tempo
 
-    def _groups(self, compared: Ints) -> Iterator[tuple[Ints, Ints, slice | Ints]]:
-        """As many recordings together as fit the cache: they, where each one's windows begin among the group's and
-        where the last's end, and the windows."""
+    def _diagonal(self, query: Query, ratio: np.float32) -> tuple[Ints, Ints]:
+        """The hum's windows at one tempo, and how many of the song's windows each lies after the first."""
+        chosen = np.flatnonzero(query.windows.tempo_ratio == ratio)
+        start_s = query.windows.start_s[chosen] / ratio
+        return chosen, np.round((start_s - start_s[0]) / self.hop_s).astype(np.int64)
+
+    def _groups(self, compared: Ints) -> Iterator[tuple[Ints, slice | Ints]]:
+        """As many recordings together as fit the cache: where each one's windows begin among the group's and where the
+        last's end, and the windows."""
         windows = np.diff(self.begin)[compared]
         full = np.unique((np.cumsum(windows) - windows) // GROUP_ROWS, return_index=True)[1]
         for group in np.split(compared, full[1:]):
             begin = ends_of(np.diff(self.begin)[group])
             first, end = self.begin[group[0]], self.begin[group[-1] + 1]
             if end - first == begin[-1]:
-                yield group, begin, slice(first, end)
+                yield begin, slice(first, end)
             else:
-                yield group, begin, np.arange(begin[-1]) + np.repeat(self.begin[group] - begin[:-1], np.diff(begin))
+                yield begin, np.arange(begin[-1]) + np.repeat(self.begin[group] - begin[:-1], np.diff(begin))
 
-    def _hops(self, start_s: Floats) -> Ints:
-        """Song windows from the first of these moments to each."""
-        return np.round((start_s - start_s[0]) / self.hop_s).astype(np.int64)
-
-    def _match(self, query: Query, window: np.int64, tempo: np.float32) -> Match:
-        start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
-        semitones = float(self.songs.key[window] - np.median(key)) if len(key) else 0.0
+    def _match(self, query: Query, recording: int, tempo: np.float32) -> Match:
+        """The best place in a recording at a tempo."""
+        windows = slice(*self.begin[recording : recording + 2])
+        count = windows.stop - windows.start
+        if count == 0:
+            return Match(0.0, query.contour.length_s, 0.0, 1.0)
+        chosen, hops = self._diagonal(query, tempo)
+        vectors = query.embeddings.vectors
+        apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
+        columns = (np.array([0, count]), np.arange(count), self.songs.engine.squares[windows])
+        products = vectors @ self.songs.engine[windows].T
+        _diagonals(products, chosen, np.einsum("qd,qd->q", vectors, vectors), hops, *columns, apart)
+        window = windows.start + int(np.argmin(apart))
+        start_s, key = float(self.songs.start_s[window]), query.windows.key[chosen]
+        semitones = float(self.songs.key[window] - np.median(key))
         return Match(start_s, start_s + query.contour.length_s / float(tempo), semitones, float(tempo))
 
 
@@ -173,30 +182,30 @@ def _diagonals(
     block: np.ndarray,
     squares: np.ndarray,
     least: np.ndarray,
-    winner: np.ndarray,
 ) -> None:
     """From each song window on, the mean squared distance of the hum's windows to those ``hops`` further, the last one
-    standing for those beyond the end. least: the smallest of each block. winner: each recording's first best window,
-    counted from its own first. products: (q, windows), of the hum's vectors with the songs'; squared, squares: of each
-    with itself. asked: the hum's windows at one tempo. begin: (recordings + 1,) where each one's windows begin."""
+    standing for those beyond the end: the smallest of each block into ``least``. products: (q, windows), of the hum's
+    vectors with the songs'; squared, squares: of each with itself. asked: the hum's windows at one tempo. begin:
+    (recordings + 1,) where each one's windows begin."""
     own = np.float32(0)
     for k in asked:
         own += squared[k]
     total = np.empty(len(squares), np.float32)
-    for song in range(len(winner)):
+    for song in range(len(begin) - 1):
         start, end = begin[song], begin[song + 1]
         if start == end:
             continue
         total[start:end] = own
         for k in range(len(hops)):
             _add(total[start:end], products[asked[k], start:end], squares[start:end], min(hops[k], end - start - 1))
-        best = np.float32(np.inf)
-        for row in range(start, end):
-            mean = total[row] / np.float32(len(hops))
-            least[block[row]] = min(least[block[row]], mean)
-            if mean < best:
-                best = mean
-                winner[song] = row - start
+        row = start
+        while row < end:
+            here, lowest = block[row], total[row]
+            row += 1
+            while row < end and block[row] == here:
+                lowest = min(lowest, total[row])
+                row += 1
+            least[here] = min(least[here], lowest / np.float32(len(hops)))
 
 
 @njit(nogil=True, cache=True)
