@@ -144,7 +144,7 @@ class FusionConfig:
     """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
-    shortlist: int = 400  # recordings: the best by the windows in order
+    shortlist: int = 200  # recordings: the best by the windows in order
     directions: int = 24  # along which all windows are compared for it
     dtw: float = 0.72
     sequence: float = 0.691

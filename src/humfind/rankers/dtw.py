@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from humfind.config import DtwConfig
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
-from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near
+from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near, within
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 KEYS = 24  # transpositions: quarter tones
@@ -176,22 +176,24 @@ class Dtw:
         hum, songs = self._pair(contour, tempo, frame_s)
         if len(hum.level) == 0:
             return np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
-        best, keys = self._align(hum, songs, rows)
+        best, keys = (part[:, within(songs.blocks, rows)] for part in self._align(hum, songs, rows))
         best /= len(hum.level)
-        lengths, counts = np.diff(songs.ends), np.diff(songs.blocks)
-        owner = np.repeat(np.arange(len(lengths)), counts)
+        lengths = np.diff(songs.ends)[rows]
+        owner = np.repeat(np.arange(len(rows)), np.diff(songs.blocks)[rows])
         places = (lengths - len(hum.level) / 2) / songs.per_block
-        places = places if self.config.length_correction else np.ones(len(lengths))
+        places = places if self.config.length_correction else np.ones(len(rows))
         share = np.array([1 - self.config.own_key, self.config.own_key])  # of hums in any key, and in the song's own
-        log_e, at = np.empty((2, len(lengths))), np.zeros((2, len(lengths)), np.int64)
+        log_e, at = np.empty((2, len(rows))), np.zeros((2, len(rows)), np.int64)
         for row in range(2):
-            log_e[row] = log_evalues(best[row], owner, places, chance) - np.log(max(share[row], 1e-9))
+            told = log_evalues(best[row], owner, places, None if chance is None else chance[rows])
+            log_e[row] = told - np.log(max(share[row], 1e-9))
             order = np.lexsort((best[row], owner))  # each recording's cheapest block first
             chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
             at[row, owner[chosen]] = keys[row, chosen]
-        key = np.where(log_e[1] < log_e[0], at[1], at[0])
-        either = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
-        return either + self.config.other_tempo * abs(np.log2(tempo)), key
+        every, key = np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
+        key[rows] = np.where(log_e[1] < log_e[0], at[1], at[0])
+        every[rows] = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
+        return every + self.config.other_tempo * abs(np.log2(tempo)), key
 
     def _align(self, hum: Line, songs: Lines, chosen: Ints) -> tuple[NDArray[np.float64], Ints]:
         """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.

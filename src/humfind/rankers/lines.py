@@ -90,3 +90,11 @@ def near(marks: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
 def ends_of(lengths: list[int] | Ints) -> Ints:
     """Where pieces laid end to end begin, and where the last ends: (pieces + 1,)."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def within(ends: Ints, chosen: Ints) -> Ints:
+    """The rows of the ``chosen`` pieces, one after the other. ends: as of ``ends_of``."""
+    lengths = np.diff(ends)[chosen]
+    begin = ends_of(lengths)
+    found: Ints = np.arange(begin[-1]) + np.repeat(ends[chosen] - begin[:-1], lengths)
+    return found

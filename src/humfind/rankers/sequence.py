@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from humfind.rankers.dtw import ranking_of
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
-from humfind.rankers.lines import ends_of
+from humfind.rankers.lines import ends_of, within
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
 GROUP_ROWS = 16_384  # song windows compared together: their products fit the cache
@@ -88,7 +88,7 @@ class Sequence:
         block = np.floor(songs.start_s / BLOCK_S).astype(np.int64)
         begins = (np.diff(songs.recording, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
         self.block = np.cumsum(begins) - 1  # of each window
-        self.owner = songs.recording[begins]
+        self.blocks = np.searchsorted(songs.recording[begins], np.arange(recordings + 1))  # each recording's first
         windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
         self.places = windows * (self.hop_s / BLOCK_S)
         self.begin = np.searchsorted(songs.recording, np.arange(recordings + 1))  # the first window of each recording
@@ -106,7 +106,7 @@ class Sequence:
         """The ``count`` best recordings along few directions, and the log E-values of all: the best's along all
         directions."""
         every = np.arange(len(self.places))
-        drawn = every % max(1, -(-len(self.owner) // CHANCE)) == 0
+        drawn = every % max(1, -(-int(self.blocks[-1]) // CHANCE)) == 0
         log_e = self._look(query, query.embeddings.vectors @ projected.axes, projected, every, drawn)[0]
         best = np.argsort(log_e, kind="stable")[:count]
         compared = np.union1d(best, np.flatnonzero(drawn))
@@ -121,18 +121,20 @@ class Sequence:
         ratios = np.unique(query.windows.tempo_ratio)
         asked = [self._diagonal(query, ratio) for ratio in ratios]
         squared = np.einsum("qd,qd->q", vectors, vectors)
-        least = np.full((len(ratios), len(self.owner)), np.inf, np.float32)
+        least = np.full((len(ratios), self.blocks[-1]), np.inf, np.float32)
         for begin, windows in self._groups(compared):
             products = vectors @ engine[windows].T
             columns = (begin, self.block[windows], engine.squares[windows])
             for row, (chosen, hops) in enumerate(asked):
                 _diagonals(products, chosen, squared, hops, *columns, least[row])
         best, tempo = np.full(len(self.places), NOWHERE), np.full(len(self.places), ratios[0], np.float32)
+        least = least[:, within(self.blocks, compared)].astype(np.float64)
+        owner = np.repeat(np.arange(len(compared)), np.diff(self.blocks)[compared])
+        tells = None if chance is None else chance[compared]
         for row, ratio in enumerate(ratios):
-            log_e = log_evalues(least[row].astype(np.float64), self.owner, self.places, chance)
-            log_e += OTHER_TEMPO * abs(np.log2(ratio))
-            better = log_e < best
-            tempo[better], best[better] = ratio, log_e[better]
+            log_e = log_evalues(least[row], owner, self.places[compared], tells) + OTHER_TEMPO * abs(np.log2(ratio))
+            better = log_e < best[compared]
+            tempo[compared[better]], best[compared[better]] = ratio, log_e[better]
         return best, tempo
 
     def _diagonal(self, query: Query, ratio: np.float32) -> tuple[Ints, Ints]:
@@ -149,10 +151,7 @@ class Sequence:
         for group in np.split(compared, full[1:]):
             begin = ends_of(np.diff(self.begin)[group])
             first, end = self.begin[group[0]], self.begin[group[-1] + 1]
-            if end - first == begin[-1]:
-                yield begin, slice(first, end)
-            else:
-                yield begin, np.arange(begin[-1]) + np.repeat(self.begin[group] - begin[:-1], np.diff(begin))
+            yield begin, slice(first, end) if end - first == begin[-1] else within(self.begin, group)
 
     def _match(self, query: Query, recording: int, tempo: np.float32) -> Match:
         """The best place in a recording at a tempo."""
@@ -210,10 +209,15 @@ def _diagonals(
 
 @njit(nogil=True, cache=True)
 def _add(total: np.ndarray, products: np.ndarray, squares: np.ndarray, hop: int) -> None:
-    """A function of its own, so that it is compiled to vectors."""
     inside = len(total) - hop
-    for row in range(inside):
-        total[row] += squares[row + hop] - np.float32(2) * products[row + hop]
+    _distances(total[:inside], products[hop:], squares[hop:])
     last = squares[-1] - np.float32(2) * products[-1]
     for row in range(inside, len(total)):
         total[row] += last
+
+
+@njit(nogil=True, cache=True)
+def _distances(total: np.ndarray, products: np.ndarray, squares: np.ndarray) -> None:
+    """A function of its own, so that it is compiled to vectors."""
+    for row in range(len(total)):
+        total[row] += squares[row] - np.float32(2) * products[row]
