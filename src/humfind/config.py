@@ -145,7 +145,7 @@ class FusionConfig:
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     shortlist: int = 200  # recordings: the best by the windows in order
-    directions: int = 24  # along which all windows are compared for it
+    directions: int = 16  # along which all windows are compared for it
     dtw: float = 0.72
     sequence: float = 0.691
     none: float = -10.099

@@ -103,23 +103,35 @@ class Sequence:
         return self._look(query, query.embeddings.vectors, self.songs.engine, every, None)
 
     def shortlist(self, query: Query, projected: Projected, count: int) -> tuple[Ints, NDArray[np.float64]]:
-        """The ``count`` best recordings along few directions, and the log E-values of all: the best's along all
-        directions."""
+        """The ``count`` best recordings along few directions and at every other tempo, and the log E-values of all: the
+        best's along all directions and at all tempos."""
         every = np.arange(len(self.places))
         drawn = every % max(1, -(-int(self.blocks[-1]) // CHANCE)) == 0
-        log_e = self._look(query, query.embeddings.vectors @ projected.axes, projected, every, drawn)[0]
+        vectors = query.embeddings.vectors
+        log_e = self._look(query, vectors @ projected.axes, projected, every, drawn, tempo_step=2)[0]
         best = np.argsort(log_e, kind="stable")[:count]
         compared = np.union1d(best, np.flatnonzero(drawn))
-        log_e[best] = self._look(query, query.embeddings.vectors, self.songs.engine, compared, drawn)[0][best]
+        log_e[best] = self._look(query, vectors, self.songs.engine, compared, drawn)[0][best]
         return best, log_e
 
     def _look(
-        self, query: Query, vectors: Floats, engine: Engine, compared: Ints, chance: NDArray[np.bool_] | None
+        self,
+        query: Query,
+        vectors: Floats,
+        engine: Engine,
+        compared: Ints,
+        chance: NDArray[np.bool_] | None,
+        tempo_step: int = 1,
     ) -> tuple[NDArray[np.float64], Floats]:
         """``evidence`` of the recordings ``compared``; the others are nowhere. vectors: the query's, as the engine's.
         chance: those that tell what it does, where not all do."""
         ratios = np.unique(query.windows.tempo_ratio)
-        asked = [self._diagonal(query, ratio) for ratio in ratios]
+        ratios = ratios[np.argmin(abs(np.log2(ratios))) % tempo_step :: tempo_step]  # the hum's own among them
+        heard = np.isin(query.windows.tempo_ratio, ratios)
+        asked = [
+            self._diagonal(query.windows.start_s[heard], query.windows.tempo_ratio[heard], ratio) for ratio in ratios
+        ]
+        vectors = vectors[heard]
         squared = np.einsum("qd,qd->q", vectors, vectors)
         least = np.full((len(ratios), self.blocks[-1]), np.inf, np.float32)
         for begin, windows in self._groups(compared):
@@ -137,11 +149,11 @@ class Sequence:
             tempo[compared[better]], best[compared[better]] = ratio, log_e[better]
         return best, tempo
 
-    def _diagonal(self, query: Query, ratio: np.float32) -> tuple[Ints, Ints]:
+    def _diagonal(self, start_s: Floats, tempo_ratio: Floats, ratio: np.float32) -> tuple[Ints, Ints]:
         """The hum's windows at one tempo, and how many of the song's windows each lies after the first."""
-        chosen = np.flatnonzero(query.windows.tempo_ratio == ratio)
-        start_s = query.windows.start_s[chosen] / ratio
-        return chosen, np.round((start_s - start_s[0]) / self.hop_s).astype(np.int64)
+        chosen = np.flatnonzero(tempo_ratio == ratio)
+        song_s = start_s[chosen] / ratio
+        return chosen, np.round((song_s - song_s[0]) / self.hop_s).astype(np.int64)
 
     def _groups(self, compared: Ints) -> Iterator[tuple[Ints, slice | Ints]]:
         """As many recordings together as fit the cache: where each one's windows begin among the group's and where the
@@ -159,7 +171,7 @@ class Sequence:
         count = windows.stop - windows.start
         if count == 0:
             return Match(0.0, query.contour.length_s, 0.0, 1.0)
-        chosen, hops = self._diagonal(query, tempo)
+        chosen, hops = self._diagonal(query.windows.start_s, query.windows.tempo_ratio, tempo)
         vectors = query.embeddings.vectors
         apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
         columns = (np.array([0, count]), np.arange(count), self.songs.engine.squares[windows])
