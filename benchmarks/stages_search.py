@@ -38,17 +38,24 @@ HUM_S = 10.0
 
 
 def full_songs(count: int) -> Iterator[tuple[str, F0]]:
-    """POP909's sung lines, four minutes each; beyond 909, the same again at another key and tempo, cut elsewhere."""
+    """POP909's sung lines, three and a half minutes each; beyond 909, other songs of as many notes: pieces of 6 to 12 s
+    of these, each backwards, upside down or both, at another tempo, one after the other, all in another key."""
     real = suites.pop909(suites.folder())
-    for row in range(count):
-        name, f0 = real[row % len(real)]
+    yield from real[:count]
+    for row in range(len(real), count):
         rng = np.random.default_rng([8, row])
-        if row >= len(real):
-            hz = np.roll(f0.hz, int(rng.integers(len(f0.hz))))
-            at = np.arange(0, len(hz), float(rng.uniform(0.8, 1.25))).astype(np.int64)
-            hz = hz[at] * np.float32(2 ** float(rng.uniform(-0.5, 0.5)))
-            name, f0 = f"{name}-{row}", suites.f0_of(hz)
-        yield name, f0
+        length, pieces = len(real[row % len(real)][1].hz), []
+        while sum(map(len, pieces)) < length:
+            hz = real[int(rng.integers(len(real)))][1].hz
+            at = int(rng.integers(max(1, len(hz) - 1200)))
+            part = hz[at : at + int(rng.integers(600, 1200))]
+            backwards, upside_down = ((True, False), (False, True), (True, True))[int(rng.integers(3))]
+            part = part[:: -1 if backwards else 1]
+            if upside_down:
+                part = np.where(part > 0, 220.0**2 / np.maximum(part, 1), 0)
+            pieces.append(part[np.arange(0, len(part), float(rng.uniform(0.8, 1.25))).astype(np.int64)])
+        made = np.concatenate(pieces)[:length] * 2 ** float(rng.uniform(-0.5, 0.5))
+        yield f"made-{row}", suites.f0_of(made.astype(np.float32))
 
 
 def hums(among: int, count: int, length_s: float = HUM_S) -> list[tuple[str, str, F0]]:

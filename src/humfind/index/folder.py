@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,8 @@ from humfind.lock import writing
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
 
 FORMAT_VERSION = 2
+PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
+CONTOURS = 1000  # written together
 SCHEMAS = {
     "songs": pa.schema(
         [
@@ -107,15 +109,21 @@ class Index:
     @classmethod
     def build(cls, entries: Iterable[Entry], info: IndexInfo) -> Index:
         """Raises InputError where there is no entry."""
-        songs, contours, recording, columns, vectors = [], [], [], [], []
+        songs, contours, recording, columns, vectors, small = [], [], [], [], [], []
+        held = 0
         for row, entry in enumerate(entries):
             songs.append(entry.song)
             contours.append(entry.contour)
             recording.append(np.full(len(entry.windows), row, dtype=np.int64))
             columns.append(np.stack([entry.windows.start_s, entry.windows.length_s, entry.windows.key]))
-            vectors.append(halved(entry.embeddings.vectors))
+            small.append(halved(entry.embeddings.vectors))
+            held += len(entry.embeddings)
+            if held >= PIECE_ROWS:
+                vectors.append(np.concatenate(small))
+                small, held = [], 0
         if not songs:
             raise InputError("index: no songs to build it from; give recordings or a store that has some")
+        vectors += small
         start_s, length_s, key = np.concatenate(columns, axis=1)
         return cls(
             tuple(songs),
@@ -182,20 +190,23 @@ class Index:
     def _write(self, folder: Path) -> None:
         songs = [{"id": song.music_id, **asdict(song)} for song in self.songs]
         windows = {name: getattr(self, name) for name in SCHEMAS["windows"].names}
-        contours = [
-            {"semitones": c.semitones, "voiced": c.voiced, "frame_s": c.frame_s} if c else {} for c in self.contours
-        ]
         tables = {
             "songs": pa.Table.from_pylist(songs, SCHEMAS["songs"]),
             "windows": pa.table(windows, SCHEMAS["windows"]),
-            "contours": pa.Table.from_pylist(contours, SCHEMAS["contours"]),
         }
         for name, table in tables.items():
             write_aside(folder / f"{name}.parquet", partial(pq.write_table, table))
+        write_aside(folder / "contours.parquet", self._write_contours)
         self.engine.save(folder / "vectors.faiss")
         counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.engine)}
         about = {"format_version": FORMAT_VERSION, **asdict(self.info), **counts, "dim": self.engine.dim}
         write_json(folder / "index.json", about)
+
+    def _write_contours(self, file: BinaryIO) -> None:
+        with pq.ParquetWriter(file, SCHEMAS["contours"]) as writer:
+            for start in range(0, len(self.contours), CONTOURS):
+                rows = [_row(contour) for contour in self.contours[start : start + CONTOURS]]
+                writer.write_table(pa.Table.from_pylist(rows, SCHEMAS["contours"]))
 
     @classmethod
     def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
@@ -229,6 +240,10 @@ class Index:
         if self.info.model_checksum != checksum:
             made = self.info.model or "another model"
             raise InputError(f"{folder}: was built with {made}, not with this model; build it again")
+
+
+def _row(contour: Contour | None) -> dict[str, Any]:
+    return {name: getattr(contour, name) for name in SCHEMAS["contours"].names} if contour else {}
 
 
 def _clear(*folders: Path) -> None:
