@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.special
 from tiny_world import PlainModel, f0_of, hum_of, melody
 
 from humfind import search
@@ -260,6 +261,11 @@ def test_a_long_song_must_match_better_than_a_short_one():
     log_e = evalue.log_evalues(best, owner, np.bincount(owner).astype(float))
     assert np.argmin(log_e) == 0
     assert log_e[0] < log_e[1] < np.min(log_e[2:])
+
+
+def test_the_normal_tail_is_scipys():
+    z = np.concatenate([np.linspace(-60, 9, 5000), [-20.0, 0.0, -1e4, np.inf]])
+    assert evalue.log_ndtr(z) == pytest.approx(scipy.special.log_ndtr(z), rel=1e-10, abs=1e-300)
 
 
 def test_log_evalues_are_about_right_by_chance():

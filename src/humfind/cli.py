@@ -6,9 +6,12 @@ Everything heavy is imported inside the command that needs it, so that ``humfind
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -181,7 +184,7 @@ def search(
 
     from humfind.query import hear_query
 
-    with ProcessPoolExecutor(1) as pool:  # the hum is heard there while the index is read here
+    with _uncollected(), ProcessPoolExecutor(1) as pool:  # the hum is heard there while the index is read here
         heard = pool.submit(hear_query, hum, index, model)
         from humfind.predict import answers_of, search_file, table_of
 
@@ -303,6 +306,18 @@ def main() -> None:
             sys.exit(2)
         traceback.print_exc()
         sys.exit(1)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for: one answer, and the process ends. What was imported and read is not looked through at
+    its end either, which would take longer than the search."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _complaint(error: Exception) -> str | None:
