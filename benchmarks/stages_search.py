@@ -335,7 +335,7 @@ def grow(count: int, asked: int = 20, checked: int = 60) -> None:
     ordered, few = Sequence(index), Projected(index.engine, FusionConfig.directions)
     for name, best_of in (
         ("all directions", lambda query: np.argsort(ordered.evidence(query)[0], kind="stable")[:100]),
-        ("first stage", lambda query: ordered.shortlist(query, few, 100)[0]),
+        ("first stage", lambda query: ordered.shortlist(query, few, FusionConfig.likely, 100)[0]),
     ):
         found = [index.music_ids.index(right) in index.recording_song[best_of(query)] for query, right in taken]
         row[f"recall@100, {name}"] = float(np.mean(found))

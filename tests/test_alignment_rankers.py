@@ -164,7 +164,7 @@ def test_a_shortlist_along_all_directions_has_the_evidence_of_all(index):
     for song in range(0, SONGS, 6):
         query = query_of(song, 2)
         exact = ordered.evidence(query)[0]
-        best, log_e = ordered.shortlist(query, seen, 8)
+        best, log_e = ordered.shortlist(query, seen, 20, 8)
         assert best[0] == np.argmin(exact) == song
         assert log_e[best] == pytest.approx(exact[best], rel=1e-9)
 
@@ -174,7 +174,7 @@ def test_a_shortlist_is_told_what_chance_does_by_songs_that_are_not_in_it(index,
     ordered = Sequence(index)
     query = query_of(7, 2, 1.1)
     exact = ordered.evidence(query)[0]
-    best, log_e = ordered.shortlist(query, Projected(index.engine, 8), 3)
+    best, log_e = ordered.shortlist(query, Projected(index.engine, 8), 6, 3)
     assert best[0] == 7
     assert np.all(log_e[best] != exact[best])
     assert log_e[best] == pytest.approx(exact[best], rel=0.6)

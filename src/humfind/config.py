@@ -144,8 +144,9 @@ class FusionConfig:
     """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
-    shortlist: int = 200  # recordings: the best by the windows in order
-    directions: int = 16  # along which all windows are compared for it
+    directions: int = 24  # along which all windows are compared first
+    likely: int = 1000  # recordings: the best of these, compared along all directions
+    shortlist: int = 200  # recordings: the best of those, which are aligned
     dtw: float = 0.72
     sequence: float = 0.691
     none: float = -10.099

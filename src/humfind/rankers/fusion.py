@@ -45,7 +45,8 @@ class Fusion:
     def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
         """What the alignment and the windows in order say of each recording."""
         if self.projected:
-            shortlist, ordered = self.sequence.shortlist(query, self.projected, self.weights.shortlist)
+            counts = (self.weights.likely, self.weights.shortlist)
+            shortlist, ordered = self.sequence.shortlist(query, self.projected, *counts)
         else:
             shortlist, ordered = None, self.sequence.evidence(query)[0]
         prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None

@@ -102,17 +102,19 @@ class Sequence:
         every = np.arange(len(self.places))
         return self._look(query, query.embeddings.vectors, self.songs.engine, every, None)
 
-    def shortlist(self, query: Query, projected: Projected, count: int) -> tuple[Ints, NDArray[np.float64]]:
-        """The ``count`` best recordings along few directions and at every other tempo, and the log E-values of all: the
-        best's along all directions and at all tempos."""
+    def shortlist(
+        self, query: Query, projected: Projected, likely: int, count: int
+    ) -> tuple[Ints, NDArray[np.float64]]:
+        """The ``count`` best of the ``likely`` best recordings along few directions and at every other tempo, and the
+        log E-values of all: the likely ones' along all directions and at all tempos."""
         every = np.arange(len(self.places))
         drawn = every % max(1, -(-int(self.blocks[-1]) // CHANCE)) == 0
         vectors = query.embeddings.vectors
         log_e = self._look(query, vectors @ projected.axes, projected, every, drawn, tempo_step=2)[0]
-        best = np.argsort(log_e, kind="stable")[:count]
-        compared = np.union1d(best, np.flatnonzero(drawn))
-        log_e[best] = self._look(query, vectors, self.songs.engine, compared, drawn)[0][best]
-        return best, log_e
+        first = np.argsort(log_e, kind="stable")[:likely]
+        compared = np.union1d(first, np.flatnonzero(drawn))
+        log_e[first] = self._look(query, vectors, self.songs.engine, compared, drawn)[0][first]
+        return first[np.argsort(log_e[first], kind="stable")[:count]], log_e
 
     def _look(
         self,
