@@ -31,9 +31,9 @@ def side_by_side(bars: Mapping[str, tuple[float, float, float, bool]], claim: st
 def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Figure:
     """Each measure against the number of songs, both axes logarithmic; power: its fitted exponent."""
     claim = "What grows with the number of songs, and how fast"
-    look = "Full songs of four minutes. In brackets: the exponent of a power law fitted to the points."
+    look = "Full songs of three and a half minutes. In brackets: the exponent of a power law fitted to the points."
     songs = np.array([row["songs"] for row in rows])
-    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.2))
+    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.9))
     panels = {
         "seconds": [name for name in power if name.endswith(", s")],
         "gigabytes": [name for name in power if name.endswith("GB")],
@@ -43,5 +43,5 @@ def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Fi
             label = f"{name.split(',')[0]} ({power[name]:.2f})"
             axis.loglog(songs, [row[name] for row in rows], "o-", color=style.CYCLE[i], markersize=5, label=label)
         style.panel(axis, unit, "songs", unit)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=3, frameon=False)
     return figure
