@@ -34,7 +34,7 @@ def stages(quick: bool) -> dict[str, Callable[[], list[Stage]]]:
         "embed": lambda: [stages_search.embed(ceilings()["fp32_gflops"], repeats)],
         "search": lambda: [stages_search.first_stage(songs, repeats), stages_search.rankers(songs, min(repeats, 3))],
         "dtw": lambda: [stages_search.dtw(songs, 2 if quick else 8, min(repeats, 3))],
-        "train": lambda: [stages_use.train_stage(0.2 if quick else 8.0)],
+        "train": lambda: [stages_use.train_stage(0.2 if quick else 5.0)],
         "start": lambda: [stages_use.start(60 if quick else 1000, repeats)],
     }
 
