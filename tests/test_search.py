@@ -11,6 +11,7 @@ from tiny_world import HOP_S, PlainModel, f0_of, hum_of, melody
 from humfind import search
 from humfind.config import ModelConfig, RankConfig, TrainConfig
 from humfind.index import Song
+from humfind.models import load_model
 from humfind.rankers import Nearest, Vote, make_ranker
 from humfind.types import F0, InputError
 
@@ -124,3 +125,14 @@ def test_a_model_of_spectrograms_is_refused():
     other = PlainModel(replace(ModelConfig(), train=TrainConfig(features="spectrogram")))
     with pytest.raises(InputError, match="reads spectrogram, not f0"):
         search.make_query("q", hum_of(0), other)
+
+
+def test_a_query_is_the_same_alone_and_among_others():
+    model, _ = load_model("pretrained")
+    hums = [(f"{song}.mp3", hum_of(song, 7.0, 4.0 + song)) for song in range(4)]
+    for (name, f0), together in zip(hums, search.make_queries(hums, model), strict=True):
+        alone = search.make_query(name, f0, model)
+        assert together.name == name
+        assert np.array_equal(together.windows.values, alone.windows.values)
+        assert np.array_equal(together.embeddings.vectors, alone.embeddings.vectors)
+    assert search.make_queries([], model) == []

@@ -93,7 +93,7 @@ def predict(
     if beyond:
         share = f"{len(beyond)} of {len(set((parts.answers or {}).values()))} right songs"
         log.warning("%s: %s are not in it, so their hums cannot be found: %s ...", index or data, share, beyond[0])
-    queries = [search.make_query(item.name, line, encoder) for item, line in hums.f0]
+    queries = search.make_queries(((item.name, line) for item, line in hums.f0), encoder)
     rankings = answer_all([item.name for item in parts.hums], queries, found, rank)
     report = search.evaluate(rankings, parts.answers, len(found.music_ids)) if parts.answers else None
     skipped = songs.skipped + hums.skipped

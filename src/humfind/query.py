@@ -3,6 +3,8 @@ while the index is read in another."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -12,21 +14,32 @@ from humfind.config import F0Config, ModelConfig
 from humfind.models import load_model
 from humfind.types import F0, Embeddings, InputError, Query, Windows
 
+EMBED_HUMS = 256  # hums whose windows are held together
+
 
 class Encoder(Protocol):
     """What is needed of ``humfind.embed.Model``."""
 
     @property
     def config(self) -> ModelConfig: ...
-    def embed(self, windows: Windows) -> Embeddings: ...
+    def embed_many(self, many: Sequence[Windows]) -> list[Embeddings]: ...
 
 
 def make_query(name: str, f0: F0, model: Encoder) -> Query:
-    """A hum's f0 -> query. It is embedded alone, so that it is the same in any company."""
+    """A hum's f0 -> query: the same alone and among others."""
+    return make_queries([(name, f0)], model)[0]
+
+
+def make_queries(hums: Iterable[tuple[str, F0]], model: Encoder) -> list[Query]:
+    """(name, f0) of each hum -> queries. Windows of many hums are embedded together, which is what makes it quick."""
     require_f0(model.config)
-    line = contour.from_f0(f0, model.config.contour)
-    windows = contour.query_windows(line, model.config.contour)
-    return Query(name, line, windows, model.embed(windows))
+    queries, left = [], iter(hums)
+    while block := list(islice(left, EMBED_HUMS)):
+        lines = [contour.from_f0(f0, model.config.contour) for _, f0 in block]
+        windows = [contour.query_windows(line, model.config.contour) for line in lines]
+        parts = zip(block, lines, windows, model.embed_many(windows), strict=True)
+        queries += [Query(name, line, cut, vectors) for (name, _), line, cut, vectors in parts]
+    return queries
 
 
 def hear_query(hum: Path, index: Path, model: str = "") -> tuple[Query, str]:

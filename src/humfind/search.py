@@ -23,10 +23,11 @@ from humfind.config import RankConfig, to_dict
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.logs import conserved
 from humfind.query import Encoder as QueryEncoder
+from humfind.query import make_queries as make_queries
 from humfind.query import make_query as make_query
 from humfind.query import require_f0
 from humfind.rankers import Ranker
-from humfind.types import F0, Contour, Embeddings, Floats, Hits, Ints, Query, Ranking, Windows
+from humfind.types import F0, Contour, Floats, Hits, Ints, Query, Ranking, Windows
 
 log = logging.getLogger(__name__)
 EMBED_WINDOWS = 4096  # song windows embedded together
@@ -39,7 +40,6 @@ class Encoder(QueryEncoder, Protocol):
 
     @property
     def checksum(self) -> str: ...
-    def embed_many(self, many: Sequence[Windows]) -> list[Embeddings]: ...
 
 
 def build_index(

@@ -288,7 +288,7 @@ class Run:
             answers = split.of_songs(chosen).answers
         known = {"tracker": self.tracker.tracker}
         index = search.build_index(recordings(songs, self._titles), model, tracker=known, total=len(songs))
-        queries = tuple(search.make_query(item.name, f0, model) for item, f0 in hums)
+        queries = tuple(search.make_queries(((item.name, f0) for item, f0 in hums), model))
         return Trial(name, index, queries, answers)
 
     def save(self, name: str, values: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from humfind.embed import Model
 from humfind.training.dataset import Take
 from humfind.training.margin import margin_experiment as margin_rows
 from humfind.training.train import TrainResult, train
-from humfind.training.validation import build_index, make_query
+from humfind.training.validation import build_index, make_queries
 from humfind.types import InputError
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def pair_distances(run: Run, result: TrainResult) -> tuple[np.ndarray, np.ndarra
     held_out = [t for t in run.takes(model.config.train.features) if t.music_id in set(result.validation_ids)]
     index = build_index([take for take in held_out if take.kind == "song"], model)
     matching, other = [], []
-    for take in (take for take in held_out if take.kind == "hum"):
-        query = make_query(take, model)
+    hums = [take for take in held_out if take.kind == "hum"]
+    for take, query in zip(hums, make_queries(hums, model), strict=True):
         distance, rows = index.nearest(query.embeddings.vectors, len(index.recording))
         nearest = np.full(len(index.music_ids), np.inf)
         np.minimum.at(nearest, index.window_song[rows].ravel(), distance.ravel())

@@ -20,7 +20,7 @@ def validate(model: Model, takes: Sequence[Take], rank: RankConfig) -> Report:
     """Every hum of ``takes`` is searched among the songs of ``takes``."""
     hums = [take for take in takes if take.kind == "hum"]
     index = build_index([take for take in takes if take.kind == "song"], model)
-    queries = [make_query(take, model) for take in hums]
+    queries = make_queries(hums, model)
     rankings = search.rank_all(queries, index, make_ranker(rank, index), rank.top)
     return search.evaluate(rankings, {take.name: take.music_id for take in hums}, len(index.music_ids))
 
@@ -36,10 +36,14 @@ def build_index(songs: Sequence[Take], model: Model) -> Index:
     return Index.build(entries, IndexInfo(model.checksum))
 
 
-def make_query(hum: Take, model: Model) -> Query:
-    """``search.make_query``; for the spectrogram control, the same from its own windows."""
+def make_queries(hums: Sequence[Take], model: Model) -> list[Query]:
+    """``search.make_queries``; for the spectrogram control, the same from its own windows."""
     if model.config.train.features != "spectrogram":
-        return search.make_query(hum.name, _f0(hum), model)
+        return search.make_queries(((hum.name, _f0(hum)) for hum in hums), model)
+    return [_query(hum, model) for hum in hums]
+
+
+def _query(hum: Take, model: Model) -> Query:
     mel = _log_mel(hum, model)
     windows = spectrogram.query_windows(mel, model.config.contour)
     n = len(mel.values)
