@@ -28,7 +28,7 @@ from humfind.encoders.resnet1d import Folded
 from humfind.f0 import crepe_network, make_tracker
 from humfind.index.flat import FlatIndex
 from humfind.models import load_model
-from humfind.rankers import dtw
+from humfind.rankers import cells, dtw
 from humfind.rankers.sequence import Projected, Sequence
 from humfind.types import Contour, Recording
 
@@ -83,7 +83,7 @@ def at_once(model: str) -> crepe_network.Network:
 
 @njit
 def in_floats(rows: int, one: np.ndarray, two: np.ndarray, here: np.ndarray, faster: float, slower: float) -> None:
-    """``rows`` times ``humfind.rankers.dtw._row``, in 32-bit floats."""
+    """``rows`` times ``humfind.rankers.cells._row``, in 32-bit floats."""
     new = np.empty_like(one)
     for _ in range(rows):
         for j in range(len(here)):
@@ -97,7 +97,7 @@ def in_floats(rows: int, one: np.ndarray, two: np.ndarray, here: np.ndarray, fas
 def in_integers(rows: int, one: np.ndarray, two: np.ndarray, here: np.ndarray, faster: int, slower: int) -> None:
     new = np.empty_like(one)
     for _ in range(rows):
-        dtw._row(new, one, two, here, here, faster, slower)
+        cells._row(new, one, two, here, here, faster, slower)
         two, one, new = one, new, two
 
 

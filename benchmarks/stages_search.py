@@ -26,7 +26,8 @@ from humfind.embed import Model
 from humfind.index import Index, Song
 from humfind.models import load_model
 from humfind.rankers import make_ranker
-from humfind.rankers.dtw import KEYS, Dtw, local_costs
+from humfind.rankers.cells import KEYS
+from humfind.rankers.dtw import Dtw, local_costs
 from humfind.rankers.fusion import Fusion
 from humfind.rankers.lines import LEVELS
 from humfind.rankers.sequence import Projected, Sequence

@@ -14,7 +14,7 @@ from humfind import search
 from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
 from humfind.index.flat import FlatIndex, halved
-from humfind.rankers import Dtw, Fusion, Sequence, dtw, evalue, sequence
+from humfind.rankers import Dtw, Fusion, Sequence, cells, dtw, evalue, sequence
 from humfind.rankers.fusion import probabilities
 from humfind.rankers.lines import LEVELS, Line, line_of
 from humfind.rankers.sequence import Projected
@@ -56,7 +56,7 @@ def plain_dtw(song, start, end, hum, key):
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
 
     def local(i, j):
-        return costs[(int(song[j]) - int(hum[i]) - key * LEVELS // dtw.KEYS) % LEVELS]
+        return costs[(int(song[j]) - int(hum[i]) - key * LEVELS // cells.KEYS) % LEVELS]
 
     n, m = len(hum), len(song)
     total = np.full((n, m), np.inf)
@@ -79,7 +79,7 @@ def test_the_quick_alignment_is_the_plain_one():
     ]
     ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), CONFIG)
     songs = ranker.lines[0.12]
-    hum = (rng.integers(0, dtw.PITCHES, 15) * (LEVELS // dtw.PITCHES)).astype(np.int16)
+    hum = (rng.integers(0, cells.PITCHES, 15) * (LEVELS // cells.PITCHES)).astype(np.int16)
     marks = np.zeros(15, bool)
     found, keys = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))
     best, at = found[0], keys[0]
@@ -89,15 +89,15 @@ def test_the_quick_alignment_is_the_plain_one():
     for row in range(len(contours)):
         part = slice(songs.ends[row], songs.ends[row + 1])
         level, start, end = songs.level[part], songs.start[part], songs.end[part]
-        plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(dtw.KEYS)], axis=0, initial=np.inf)
+        plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(cells.KEYS)], axis=0, initial=np.inf)
         for block in range(songs.blocks[row + 1] - songs.blocks[row]):
             least = plain[block * songs.per_block : (block + 1) * songs.per_block].min()
             found = best[songs.blocks[row] + block]
             assert found == pytest.approx(least, abs=0.02) if np.isfinite(least) else found == np.inf
         first_block = int(songs.blocks[row])
         key = int(at[first_block + np.argmin(best[first_block : songs.blocks[row + 1]])])
-        moved = (hum + key * (LEVELS // dtw.KEYS)) % LEVELS
-        first, last = dtw._trace(level, start, end, *off, moved, costs, *steps)
+        moved = (hum + key * (LEVELS // cells.KEYS)) % LEVELS
+        first, last = cells.trace(level, start, end, *off, moved, costs, *steps)
         if np.isfinite(plain.min()):
             assert plain_dtw(level, start, end, hum, key)[last] == pytest.approx(plain.min(), abs=0.02)
             assert 0 <= first <= last

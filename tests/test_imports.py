@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "humfind"
-GROUND = {"types", "config", "metrics"}
+GROUND = {"types", "config", "cores", "metrics"}
 PURE = {"numpy", "scipy", "numba"}
 TABULAR = {"numpy", "pandas", "pyarrow"}
 TORCH = {"numpy", "torch", "pytorch_metric_learning"}
@@ -52,6 +52,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"types"}, {"numpy"}),
     "metrics": ({"types"}, {"numpy"}),
     "paths": (set(), set()),
+    "cores": (set(), set()),
     "aside": ({"types"}, set()),
     "lock": ({"types"}, set()),
     "contour": (GROUND, PURE),
@@ -74,7 +75,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     # the outer rooms: above what they join, and below the doors
     "logs": (set(), set()),
-    "doctor": ({"paths"}, set()),
+    "doctor": ({"paths", "cores"}, set()),
     "hear": (GROUND | {"data", "f0", "logs"}, {"numpy", "tqdm"}),
     "predict": (LIGHT | WAY | {"f0", "hear", "logs", "training"}, {"numpy"}),
     "leaks": (GROUND | {"contour", "data", "hear", "logs", "predict"}, {"numpy", "tqdm"}),

@@ -311,7 +311,7 @@ def main() -> None:
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """No garbage is looked for: one answer, and the process ends. What was imported and read is not looked through at
-    its end either, which would take longer than the search."""
+    its end either, which would delay the prompt."""
     gc.disable()
     try:
         yield

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from humfind import paths
+from humfind.cores import cores
 
 PYTHON = (3, 11)
 MEMORY_GB = 2.0  # the main job stays below it at the demo's size
@@ -136,7 +137,7 @@ def look(home: Path | None = None) -> Facts:
         requirements=requirements,
         versions={requirement.name: _version(requirement.name) for requirement in requirements},
         modules=frozenset(name for name in names if find_spec(name) is not None),
-        threads=_threads(),
+        threads=cores(),
         gpus=_gpus(),
         torch_cuda=_torch_cuda(),
         memory_gb=_memory_gb(),
@@ -285,11 +286,6 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _threads() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from humfind.config import EncoderConfig
+from humfind.cores import cores
 from humfind.types import InputError
 
 
@@ -105,7 +105,7 @@ def embed_batches(network: nn.Module, values: Tensor, batch: int) -> Tensor:
     The last batch is filled up with zeros, so that a window's vector does not depend on its company, nor on the cores.
     """
     filled = functional.pad(values, (0, 0, 0, 0, 0, -len(values) % batch))
-    threads = 1 if values.is_cuda else len(os.sched_getaffinity(0))
+    threads = 1 if values.is_cuda else cores()
     before = torch.get_num_threads()
 
     def embed(part: Tensor) -> Tensor:

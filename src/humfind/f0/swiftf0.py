@@ -6,7 +6,6 @@ neighbours, the nearer one where only one of the two is voiced.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from humfind.config import F0Config
+from humfind.cores import cores
 from humfind.f0.audio import resample
 from humfind.types import F0, Floats, InputError, Recording
 
@@ -44,7 +44,7 @@ class SwiftF0:
             raise InputError(f"f0 hop_s {config.hop_s}: must be above 0; try 0.01")
         self.hop_s = config.hop_s
         self.version = metadata.version("swift-f0")
-        self.detector: Detector = Detector(threads=config.threads or len(os.sched_getaffinity(0)), spin=False)
+        self.detector: Detector = Detector(threads=config.threads or cores(), spin=False)
 
     def __call__(self, recording: Recording) -> F0:
         return self.track([resample(recording, RATE_HZ).samples])

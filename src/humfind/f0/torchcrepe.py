@@ -6,7 +6,6 @@ A frame quieter than ``spans.SILENCE`` needs no network: it has no pitch.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from humfind.config import F0Config
+from humfind.cores import cores
 from humfind.f0 import decode
 from humfind.f0.audio import resample
 from humfind.f0.crepe_network import BATCH, BINS, FRAME, Network
@@ -44,7 +44,7 @@ class TorchCrepe:
         self.model, self.decoder = config.model, config.decoder
         self.network = Network(config.model)
         self.version = metadata.version("torchcrepe")
-        self.threads = config.threads or len(os.sched_getaffinity(0))
+        self.threads = config.threads or cores()
 
     def __call__(self, recording: Recording) -> F0:
         return self.track([resample(recording, RATE_HZ).samples])

@@ -45,9 +45,8 @@ def paths(batches: Iterable[Floats], check_frames: int = CHECK_FRAMES) -> Iterat
         if not len(probability):
             continue
         if first := not len(total):
-            total = np.full(
-                probability.shape[1] + 2 * half, NOWHERE, np.int32
-            )  # margins: no branches in the inner loop
+            # with margins: no branches in the inner loop
+            total = np.full(probability.shape[1] + 2 * half, NOWHERE, np.int32)
         came.append(_advance(_units(np.log(probability + np.float32(FLOOR))), cost, total, first))
         silent = not probability.any()  # an hour of silence must not lie here as an hour of zeros
         kept.append(np.broadcast_to(np.float32(0), probability.shape) if silent else probability)
