@@ -143,7 +143,8 @@ def directions(songs: int = 5000, windows: int = 190, hum_windows: int = 28) -> 
         windows=SimpleNamespace(tempo_ratio=2.0 ** ((order % 9 - 4) / 4), start_s=2.0 * (order // 9)),
         embeddings=SimpleNamespace(vectors=rng.standard_normal((hum_windows, 128), np.float32)),
     )
-    ordered, few = Sequence(index), Projected(index.engine, FusionConfig.directions)
+    ordered = Sequence(index)
+    few = Projected(ordered.whole, FusionConfig.directions)
     return lambda: ordered.evidence(query), lambda: ordered.shortlist(
         query, few, FusionConfig.likely, FusionConfig.shortlist
     )

@@ -213,8 +213,8 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     keys = np.arange(0, LEVELS, LEVELS // 12)
     every = np.arange(len(lines.lines))
     runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every)[0] for name, one in ours.items()}
-    scale = dict.fromkeys(ours, 1000 / songs * 12 / KEYS)
-    agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, then to scale")
+    scale = dict.fromkeys(ours, 1000 / songs)
+    agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, to scale")
     import librosa
 
     def by_librosa() -> list[float]:
@@ -333,7 +333,8 @@ def grow(count: int, asked: int = 20, checked: int = 60) -> None:
         row[f"{name}, s"] = float(np.median(spent))
         row[f"{name}, first"] = first / asked
     row["search, peak GB"] = peak_gb()
-    ordered, few = Sequence(index), Projected(index.engine, FusionConfig.directions)
+    ordered = Sequence(index)
+    few = Projected(ordered.whole, FusionConfig.directions)
     for name, best_of in (
         ("all directions", lambda query: np.argsort(ordered.evidence(query)[0], kind="stable")[:100]),
         ("first stage", lambda query: ordered.shortlist(query, few, FusionConfig.likely, 100)[0]),

@@ -122,7 +122,7 @@ class DtwConfig:
     """The alignment of a whole hum with a song. Costs are minus logarithms of likelihoods."""
 
     frame_s: float = 0.12  # of hum and song; a multiple of the contour's
-    again: int = 100  # recordings that are aligned in such frames, the best of a first look in frames twice as long
+    again: int = 50  # recordings that are aligned in such frames, the best of a first look in frames twice as long
     error_semitones: float = 0.6  # spread of a sung pitch about the song's
     stray_share: float = 0.15  # of the likelihood that does not care for pitch: slips, wrong notes
     hold_s: float = 0.3  # a pitch is held so long into a rest; the remainder of the rest is left out
@@ -144,8 +144,8 @@ class FusionConfig:
     """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
-    directions: int = 24  # along which all windows are compared first
-    likely: int = 1000  # recordings: the best of these, compared along all directions
+    directions: int = 32  # along which every other window is compared first
+    likely: int = 2000  # places of 8 s: the best of these, compared along all directions
     shortlist: int = 200  # recordings: the best of those, which are aligned
     dtw: float = 0.72
     sequence: float = 0.691

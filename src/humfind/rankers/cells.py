@@ -7,10 +7,9 @@ from numba import njit
 
 from humfind.rankers.lines import LEVELS
 
-KEYS = 24  # transpositions: quarter tones
+KEYS = 12  # transpositions: semitones
 PITCHES = 48  # that a hum is rounded to, an octave: each is a row of costs
 LANES = 64  # cells that are computed together, four registers of them
-OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
 
@@ -58,7 +57,7 @@ def align(
             for block in range(blocks[song + 1] - blocks[song]):
                 first, stop = block * per_block, min(m, (block + 1) * per_block)
                 least = _least(last[first + 2 : stop + 2], ending[first:stop])
-                for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
+                for kind in range(2 if key == 0 else 1):
                     if least < best[kind, blocks[song] + block]:
                         best[kind, blocks[song] + block] = least
                         best_key[kind, blocks[song] + block] = key
@@ -134,27 +133,29 @@ def trace(
 ) -> tuple[int, int]:
     """The first and last frame of the best path through one song; -1 where none fits."""
     n, m = len(hum), len(level)
-    cost = np.empty((n, m), np.float32)
-    origin = np.empty((n, m), np.int64)
+    circle = np.concatenate((costs, costs))
+    cost, origin = np.empty((3, m), np.float32), np.empty((3, m), np.int64)  # a row and the two before it
     for i in range(n):
+        here, back, far = i % 3, (i - 1) % 3, (i - 2) % 3
+        pitch, before = LEVELS - hum[i], LEVELS - hum[i - 1]
         for j in range(m):
-            here = costs[(level[j] - hum[i]) % LEVELS]
             if i == 0:
-                cost[i, j], origin[i, j] = here + (np.float32(0) if start[j] else off_start), j
+                cost[0, j] = circle[level[j] + pitch] + (np.float32(0) if start[j] else off_start)
+                origin[0, j] = j
                 continue
             lowest, came = np.float32(1e9), -1
             if j >= 1:
-                lowest, came = cost[i - 1, j - 1], origin[i - 1, j - 1]
-            if j >= 2 and cost[i - 1, j - 2] + faster < lowest:
-                lowest, came = cost[i - 1, j - 2] + faster, origin[i - 1, j - 2]
+                lowest, came = cost[back, j - 1], origin[back, j - 1]
+            if j >= 2 and cost[back, j - 2] + faster < lowest:
+                lowest, came = cost[back, j - 2] + faster, origin[back, j - 2]
             if i >= 2 and j >= 1:
-                lagging = cost[i - 2, j - 1] + costs[(level[j] - hum[i - 1]) % LEVELS] + slower
+                lagging = cost[far, j - 1] + circle[level[j] + before] + slower
                 if lagging < lowest:
-                    lowest, came = lagging, origin[i - 2, j - 1]
-            cost[i, j], origin[i, j] = here + lowest, came
+                    lowest, came = lagging, origin[far, j - 1]
+            cost[here, j], origin[here, j] = circle[level[j] + pitch] + lowest, came
     least, answer = np.float32(1e8), (-1, -1)
     for j in range(m):
-        total = cost[n - 1, j] + (np.float32(0) if end[j] else off_end)
+        total = cost[(n - 1) % 3, j] + (np.float32(0) if end[j] else off_end)
         if total < least:
-            least, answer = total, (origin[n - 1, j], j)
+            least, answer = total, (origin[(n - 1) % 3, j], j)
     return answer

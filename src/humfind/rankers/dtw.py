@@ -123,10 +123,10 @@ class Dtw:
             old[best] = new[best]
         return replace(first, frame_s=fine)
 
-    def _look(self, query: Query, frame_s: float, rows: Ints, chance: NDArray[np.bool_] | None) -> Evidence:
-        """Align the hum with ``rows``, and with the recordings that tell what ``chance`` does where ``rows`` do not."""
-        aligned = rows if chance is None else np.union1d(rows, np.flatnonzero(chance))
-        found = [self._log_e(query.contour, tempo, frame_s, aligned, chance) for tempo in self.config.tempos]
+    def _look(self, query: Query, frame_s: float, rows: Ints, drawn: NDArray[np.bool_] | None) -> Evidence:
+        """Align the hum with ``rows``, and with those ``drawn`` that tell what chance does where ``rows`` do not."""
+        aligned = rows if drawn is None else np.union1d(rows, np.flatnonzero(drawn))
+        found = [self._log_e(query.contour, tempo, frame_s, aligned, drawn) for tempo in self.config.tempos]
         log_e, key = (np.array(part) for part in zip(*found, strict=True))
         first = np.argmin(log_e, axis=0)
         every = np.arange(len(first))
@@ -166,7 +166,7 @@ class Dtw:
         return frame_s * max(1.0, 1.0 / tempo)
 
     def _log_e(
-        self, contour: Contour, tempo: float, frame_s: float, rows: Ints, chance: NDArray[np.bool_] | None
+        self, contour: Contour, tempo: float, frame_s: float, rows: Ints, drawn: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float64], Ints]:
         hum, songs = self._pair(contour, tempo, frame_s)
         if len(hum.level) == 0:
@@ -180,8 +180,8 @@ class Dtw:
         share = np.array([1 - self.config.own_key, self.config.own_key])  # of hums in any key, and in the song's own
         log_e, at = np.empty((2, len(rows))), np.zeros((2, len(rows)), np.int64)
         for row in range(2):
-            told = log_evalues(best[row], owner, places, None if chance is None else chance[rows])
-            log_e[row] = told - np.log(max(share[row], 1e-9))
+            told = log_evalues(best[row], owner, places, None if drawn is None else drawn[rows])
+            log_e[row] = told - np.log(share[row]) if share[row] else np.inf
             order = np.lexsort((best[row], owner))  # each recording's cheapest block first
             chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
             at[row, owner[chosen]] = keys[row, chosen]

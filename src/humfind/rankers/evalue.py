@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -24,24 +25,30 @@ NOWHERE = 1e6  # the log E-value where nothing could match
 
 
 def log_evalues(
-    best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64], chance: NDArray[np.bool_] | None = None
+    best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64], drawn: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
     """Natural logarithm of how many matches as good as each recording's best chance would give in it.
 
     best: (blocks,) the smallest cost in each block, infinity where none is possible. owner: (blocks,) its recording.
-    places: (recordings,) how many independent places each has. chance: (recordings,) those that tell what chance does,
+    places: (recordings,) how many independent places each has. drawn: (recordings,) those that tell what chance does,
     where not all were drawn alike. Returns (recordings,), smaller is better.
     """
     own = np.full(len(places), np.inf)
     np.minimum.at(own, owner, best)
-    possible = best[np.isfinite(best) & (chance[owner] if chance is not None else True)]
+    possible = best[np.isfinite(best) & (drawn[owner] if drawn is not None else True)]
     if len(possible) == 0:
         return np.full(len(places), NOWHERE)
-    low, high = np.quantile(possible, QUANTILES)
-    z_low, z_high = (NormalDist().inv_cdf(share) for share in QUANTILES)
-    spread = max((high - low) / (z_high - z_low), 0.02 * abs(float(np.median(possible))), 1e-6)
-    tail = log_ndtr((own - (high - z_high * spread)) / spread)
+    centre, spread = chance(possible)
+    tail = log_ndtr((own - centre) / spread)
     return np.where(np.isfinite(own), tail + np.log(np.maximum(places, 1.0)), NOWHERE)
+
+
+def chance(best: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """The centre and the spread of the normal whose lower tail is that of ``best``, at least one number."""
+    low, high = np.quantile(best, QUANTILES)
+    z_low, z_high = (NormalDist().inv_cdf(share) for share in QUANTILES)
+    spread = max((high - low) / (z_high - z_low), 0.02 * abs(float(np.median(best))), 1e-6)
+    return float(high - z_high * spread), float(spread)
 
 
 @njit(cache=True)

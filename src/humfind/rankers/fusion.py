@@ -27,9 +27,11 @@ class Fusion:
     def __init__(self, songs: Windowed, config: RankConfig | None = None, threads: int = 0) -> None:
         config = config or RankConfig()
         self.songs, self.weights = songs, config.fusion
-        self.dtw, self.sequence = Dtw(songs, config.dtw, threads), Sequence(songs)
         many = len(songs.recording_song) > self.weights.exhaustive
-        self.projected = Projected(songs.engine, self.weights.directions) if many else None
+        # at another tempo than the hum's windows were cut for, the windows would not have put a song first
+        aligned = replace(config.dtw, tempos=config.dtw.tempos[:1]) if many else config.dtw
+        self.dtw, self.sequence = Dtw(songs, aligned, threads), Sequence(songs)
+        self.projected = Projected(self.sequence.whole, self.weights.directions) if many else None
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         aligned, ordered = self.witnesses(query)

@@ -2,13 +2,16 @@
 hum's tempo, are near to them (the idea of Now Playing, Agüera y Arcas et al. 2017). Songs are compared by the E-value
 of their best place.
 
-Where there are many songs, all are looked at along the few directions in which windows differ most, a fraction of the
-work, and the best are compared again along all of them, beside a sample of songs that tells what chance does.
+Where there are many songs, every other window is compared along the few directions in which windows differ most and at
+few tempos, a small fraction of the work; the best places are compared again in full, beside a sample of songs that
+tells what chance does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +19,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from humfind.rankers.dtw import ranking_of
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
-from humfind.rankers.lines import ends_of, within
-from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, chance, log_evalues, log_ndtr
+from humfind.rankers.lines import ends_of
+from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking, Windows
 
 GROUP_ROWS = 16_384  # song windows compared together: their products fit the cache
-CHANCE = 10_000  # blocks, of all recordings alike, that tell what chance does where a shortlist is compared
+CHANCE = 2_500  # blocks, of all recordings alike, that tell what chance does where a shortlist is compared
 SAMPLE = 65_536  # song windows that tell in which directions they differ
+FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
+NEAR = -2.0  # standard deviations below what chance does, where a place begins to be likely
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
@@ -54,23 +59,69 @@ class Windowed(Protocol):
     def engine(self) -> Engine: ...
 
 
-class Projected:
-    """An engine's vectors along their principal ``directions``. axes: (dim, directions)."""
+@dataclass(frozen=True)
+class Look:
+    """What a hum's windows are compared with: a row a window, a recording's in order, ``hop_s`` apart. block: (rows,)
+    that each begins in. begin: (recordings + 1,) the first row of each."""
 
-    def __init__(self, engine: Engine, directions: int) -> None:
+    engine: Engine
+    block: Ints
+    begin: Ints
+    hop_s: float
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """A hum's windows at one tempo. hops: (k,) how many of a song's windows each lies after the first. vectors: (k,
+    dim). own: the sum of their products with themselves."""
+
+    hops: Ints
+    vectors: Floats
+    own: np.float32
+
+    @classmethod
+    def of(cls, windows: Windows, vectors: Floats, ratio: np.float32, hop_s: float) -> Diagonal:
+        """vectors: of all the hum's windows. hop_s: between a song's."""
+        chosen = np.flatnonzero(windows.tempo_ratio == ratio)
+        song_s = windows.start_s[chosen] / ratio
+        hops = np.round((song_s - song_s[0]) / hop_s).astype(np.int64)
+        return cls(hops, vectors[chosen], np.square(vectors[chosen]).sum(dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Rows of a ``Look``: of each piece the first, where the places end that are compared, and where it ends."""
+
+    first: Ints
+    places: Ints
+    end: Ints
+
+    def __add__(self, other: Pieces) -> Pieces:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Pieces(*(np.concatenate(pair) for pair in pairs))
+
+
+class Projected:
+    """Every other window of each recording, along the principal ``directions`` of all. axes: (dim, directions)."""
+
+    def __init__(self, whole: Look, directions: int) -> None:
+        engine = whole.engine
         sample = engine[:: -(-len(engine) // SAMPLE)]
         centred = (sample - sample.mean(axis=0)).astype(np.float64)
         self.axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :directions].astype(np.float32)
-        self.vectors = np.empty((len(engine), self.axes.shape[1]), np.float32)
-        for row in range(0, len(engine), GROUP_ROWS):
-            self.vectors[row : row + GROUP_ROWS] = engine[row : row + GROUP_ROWS] @ self.axes
-        self.squares = np.einsum("nd,nd->n", self.vectors, self.vectors)
+        counts = np.diff(whole.begin)
+        kept = np.flatnonzero((np.arange(len(engine)) - np.repeat(whole.begin[:-1], counts)) % 2 == 0)
+        self.columns = np.empty((self.axes.shape[1], len(kept)), np.float32)  # as products are soonest taken
+        for row in range(0, len(kept), GROUP_ROWS):
+            self.columns[:, row : row + GROUP_ROWS] = self.axes.T @ engine[kept[row : row + GROUP_ROWS]].T
+        self.squares = np.einsum("dn,dn->n", self.columns, self.columns)
+        self.look = Look(self, whole.block[kept], ends_of(-(-counts // 2)), 2 * whole.hop_s)
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.squares)
 
     def __getitem__(self, rows: slice | Ints) -> Floats:
-        found: Floats = self.vectors[rows]
+        found: Floats = self.columns[:, rows].T
         return found
 
 
@@ -84,14 +135,16 @@ class Sequence:
         self.songs = songs
         recordings = len(songs.recording_song)
         gaps = np.diff(songs.start_s)[np.diff(songs.recording) == 0]
-        self.hop_s = float(np.median(gaps)) if len(gaps) else 1.0
+        hop_s = float(np.median(gaps)) if len(gaps) else 1.0
         block = np.floor(songs.start_s / BLOCK_S).astype(np.int64)
         begins = (np.diff(songs.recording, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
-        self.block = np.cumsum(begins) - 1  # of each window
-        self.blocks = np.searchsorted(songs.recording[begins], np.arange(recordings + 1))  # each recording's first
+        self.block_begin = np.append(np.flatnonzero(begins), len(begins))  # the first window of each
+        self.block_owner = songs.recording[begins]
+        self.blocks = np.searchsorted(self.block_owner, np.arange(recordings + 1))  # each recording's first
         windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
-        self.places = windows * (self.hop_s / BLOCK_S)
-        self.begin = np.searchsorted(songs.recording, np.arange(recordings + 1))  # the first window of each recording
+        self.places = windows * (hop_s / BLOCK_S)
+        begin = np.searchsorted(songs.recording, np.arange(recordings + 1))
+        self.whole = Look(songs.engine, np.cumsum(begins) - 1, begin, hop_s)
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         log_e, tempo = self.evidence(query)
@@ -99,139 +152,177 @@ class Sequence:
 
     def evidence(self, query: Query) -> tuple[NDArray[np.float64], Floats]:
         """Of each recording: log E-value, the hum's tempo at its best place."""
-        every = np.arange(len(self.places))
-        return self._look(query, query.embeddings.vectors, self.songs.engine, every, None)
+        ratios = _tempos(query)
+        vectors, hop_s = query.embeddings.vectors, self.whole.hop_s
+        asked = [Diagonal.of(query.windows, vectors, ratio, hop_s) for ratio in ratios]
+        least = self._least(asked, self.whole, self._recordings(self.whole))
+        return self._log_e(least, ratios, np.arange(len(self.block_owner)), None)
 
     def shortlist(
         self, query: Query, projected: Projected, likely: int, count: int
     ) -> tuple[Ints, NDArray[np.float64]]:
-        """The ``count`` best of the ``likely`` best recordings along few directions and at every other tempo, and the
-        log E-values of all: the likely ones' along all directions and at all tempos."""
-        every = np.arange(len(self.places))
-        drawn = every % max(1, -(-int(self.blocks[-1]) // CHANCE)) == 0
-        vectors = query.embeddings.vectors
-        log_e = self._look(query, vectors @ projected.axes, projected, every, drawn, tempo_step=2)[0]
-        first = np.argsort(log_e, kind="stable")[:likely]
-        compared = np.union1d(first, np.flatnonzero(drawn))
-        log_e[first] = self._look(query, vectors, self.songs.engine, compared, drawn)[0][first]
-        return first[np.argsort(log_e[first], kind="stable")[:count]], log_e
+        """The ``count`` best recordings, and the log E-values of all, by those places alone that are among the
+        ``likely`` best along few directions, at few tempos and in windows twice as far apart: NOWHERE for recordings
+        that have none."""
+        drawn = np.arange(len(self.places)) % max(1, -(-int(self.blocks[-1]) // CHANCE)) == 0
+        told = np.flatnonzero(drawn[self.block_owner])
+        windows, vectors = query.windows, query.embeddings.vectors
+        ratios, few = _tempos(query, FIRST_TEMPOS), projected.look
+        asked = [Diagonal.of(windows, vectors @ projected.axes, ratio, few.hop_s) for ratio in ratios]
+        chosen = self._likeliest(self._least(asked, few, self._recordings(few)), ratios, told, likely)
+        ratios = _tempos(query)
+        asked = [Diagonal.of(windows, vectors, ratio, self.whole.hop_s) for ratio in ratios]
+        near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
+        least = self._least(asked, self.whole, self._recordings(self.whole, drawn) + near)
+        log_e = self._log_e(least, ratios, np.union1d(chosen, told), drawn)[0]
+        return np.argsort(log_e, kind="stable")[:count], log_e
 
-    def _look(
-        self,
-        query: Query,
-        vectors: Floats,
-        engine: Engine,
-        compared: Ints,
-        chance: NDArray[np.bool_] | None,
-        tempo_step: int = 1,
+    def _recordings(self, look: Look, chosen: NDArray[np.bool_] | slice = slice(None)) -> Pieces:
+        """Whole recordings."""
+        first, end = look.begin[:-1][chosen], look.begin[1:][chosen]
+        return Pieces(first, end, end)
+
+    def _around(self, blocks: Ints, reach: int) -> Pieces:
+        """Blocks, each with the windows that a hum reaches from its last place."""
+        end = self.block_begin[blocks + 1]
+        return Pieces(
+            self.block_begin[blocks], end, np.minimum(end + reach, self.whole.begin[self.block_owner[blocks] + 1])
+        )
+
+    def _least(self, asked: list[Diagonal], look: Look, pieces: Pieces) -> Floats:
+        """(tempos, blocks): the smallest mean squared distance along a diagonal from a place of each block, infinity
+        where none was compared. asked: the hum at each tempo."""
+        vectors = np.concatenate([one.vectors for one in asked])
+        rows_of = ends_of([len(one.hops) for one in asked])
+        nothing = int(self.blocks[-1])
+        least = np.full((len(asked), nothing + 1), np.inf, np.float32)
+        for begin, rows, counted in _groups(pieces):
+            products = vectors @ look.engine[rows].T
+            block = look.block[rows] if counted is None else np.where(counted, look.block[rows], nothing)
+            squares = look.engine.squares[rows]
+            for row, one in enumerate(asked):
+                mine = products[rows_of[row] : rows_of[row + 1]]
+                _diagonals(mine, one.hops, one.own, begin, block, squares, least[row])
+        return least[:, :-1]
+
+    def _likeliest(self, least: Floats, ratios: Floats, told: Ints, count: int) -> Ints:
+        """The ``count`` blocks that chance would seldom match so well, at whichever tempo. told: the blocks that tell
+        what it does."""
+        blocks, log_p = [np.empty(0, np.int64)], [np.empty(0)]
+        for distances, ratio in zip(least, ratios, strict=True):
+            possible = distances[told][np.isfinite(distances[told])]
+            if len(possible) == 0:
+                continue
+            centre, spread = chance(possible)
+            near = np.flatnonzero(distances < np.float32(centre + NEAR * spread))
+            blocks.append(near)
+            log_p.append(log_ndtr((distances[near].astype(np.float64) - centre) / spread) + _other_tempo(ratio))
+        found = np.concatenate(blocks)[np.argsort(np.concatenate(log_p), kind="stable")]
+        _, first = np.unique(found, return_index=True)
+        return np.sort(found[np.sort(first)[:count]])
+
+    def _log_e(
+        self, least: Floats, ratios: Floats, compared: Ints, drawn: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float64], Floats]:
-        """``evidence`` of the recordings ``compared``; the others are nowhere. vectors: the query's, as the engine's.
-        chance: those that tell what it does, where not all do."""
-        ratios = np.unique(query.windows.tempo_ratio)
-        ratios = ratios[np.argmin(abs(np.log2(ratios))) % tempo_step :: tempo_step]  # the hum's own among them
-        heard = np.isin(query.windows.tempo_ratio, ratios)
-        asked = [
-            self._diagonal(query.windows.start_s[heard], query.windows.tempo_ratio[heard], ratio) for ratio in ratios
-        ]
-        vectors = vectors[heard]
-        squared = np.einsum("qd,qd->q", vectors, vectors)
-        least = np.full((len(ratios), self.blocks[-1]), np.inf, np.float32)
-        for begin, windows in self._groups(compared):
-            products = vectors @ engine[windows].T
-            columns = (begin, self.block[windows], engine.squares[windows])
-            for row, (chosen, hops) in enumerate(asked):
-                _diagonals(products, chosen, squared, hops, *columns, least[row])
+        """``evidence`` of the recordings of the blocks ``compared``; the others are nowhere. drawn: those that tell
+        what chance does, where not all do."""
         best, tempo = np.full(len(self.places), NOWHERE), np.full(len(self.places), ratios[0], np.float32)
-        least = least[:, within(self.blocks, compared)].astype(np.float64)
-        owner = np.repeat(np.arange(len(compared)), np.diff(self.blocks)[compared])
-        tells = None if chance is None else chance[compared]
-        for row, ratio in enumerate(ratios):
-            log_e = log_evalues(least[row], owner, self.places[compared], tells) + OTHER_TEMPO * abs(np.log2(ratio))
-            better = log_e < best[compared]
-            tempo[compared[better]], best[compared[better]] = ratio, log_e[better]
+        recordings, owner = np.unique(self.block_owner[compared], return_inverse=True)
+        tells = None if drawn is None else drawn[recordings]
+        for distances, ratio in zip(least, ratios, strict=True):
+            told = distances[compared].astype(np.float64)
+            log_e = log_evalues(told, owner, self.places[recordings], tells) + _other_tempo(ratio)
+            better = log_e < best[recordings]
+            tempo[recordings[better]], best[recordings[better]] = ratio, log_e[better]
         return best, tempo
-
-    def _diagonal(self, start_s: Floats, tempo_ratio: Floats, ratio: np.float32) -> tuple[Ints, Ints]:
-        """The hum's windows at one tempo, and how many of the song's windows each lies after the first."""
-        chosen = np.flatnonzero(tempo_ratio == ratio)
-        song_s = start_s[chosen] / ratio
-        return chosen, np.round((song_s - song_s[0]) / self.hop_s).astype(np.int64)
-
-    def _groups(self, compared: Ints) -> Iterator[tuple[Ints, slice | Ints]]:
-        """As many recordings together as fit the cache: where each one's windows begin among the group's and where the
-        last's end, and the windows."""
-        windows = np.diff(self.begin)[compared]
-        full = np.unique((np.cumsum(windows) - windows) // GROUP_ROWS, return_index=True)[1]
-        for group in np.split(compared, full[1:]):
-            begin = ends_of(np.diff(self.begin)[group])
-            first, end = self.begin[group[0]], self.begin[group[-1] + 1]
-            yield begin, slice(first, end) if end - first == begin[-1] else within(self.begin, group)
 
     def _match(self, query: Query, recording: int, tempo: np.float32) -> Match:
         """The best place in a recording at a tempo."""
-        windows = slice(*self.begin[recording : recording + 2])
+        windows = slice(*self.whole.begin[recording : recording + 2])
         count = windows.stop - windows.start
         if count == 0:
             return Match(0.0, query.contour.length_s, 0.0, 1.0)
-        chosen, hops = self._diagonal(query.windows.start_s, query.windows.tempo_ratio, tempo)
-        vectors = query.embeddings.vectors
+        hum = Diagonal.of(query.windows, query.embeddings.vectors, tempo, self.whole.hop_s)
         apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
         columns = (np.array([0, count]), np.arange(count), self.songs.engine.squares[windows])
-        products = vectors @ self.songs.engine[windows].T
-        _diagonals(products, chosen, np.einsum("qd,qd->q", vectors, vectors), hops, *columns, apart)
+        products = hum.vectors @ self.songs.engine[windows].T
+        _diagonals(products, hum.hops, hum.own, *columns, apart)
         window = windows.start + int(np.argmin(apart))
-        start_s, key = float(self.songs.start_s[window]), query.windows.key[chosen]
+        start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
         semitones = float(self.songs.key[window] - np.median(key))
         return Match(start_s, start_s + query.contour.length_s / float(tempo), semitones, float(tempo))
+
+
+def _tempos(query: Query, apart: float = 0.0) -> Floats:
+    """Those at which the hum was cut into windows; or of these, about ``apart`` octaves from each other, its own among
+    them."""
+    ratios = np.unique(query.windows.tempo_ratio)
+    if not apart:
+        return ratios
+    octaves = np.log2(ratios)
+    wanted = apart * np.arange(round(octaves[0] / apart), round(octaves[-1] / apart) + 1)
+    found: Floats = ratios[np.unique(np.argmin(abs(octaves - wanted[:, None]), axis=1))]
+    return found
+
+
+def _other_tempo(ratio: np.float32) -> float:
+    return OTHER_TEMPO * abs(math.log2(ratio))
+
+
+def _groups(pieces: Pieces) -> Iterator[tuple[Ints, slice | Ints, NDArray[np.bool_] | None]]:
+    """As many pieces together as fit the cache: where each one's rows begin among the group's and where the last's end,
+    the rows, and which of them are places that are compared where not all are."""
+    length = pieces.end - pieces.first
+    full = np.unique((np.cumsum(length) - length) // GROUP_ROWS, return_index=True)[1]
+    for group in np.split(np.arange(len(length)), full[1:]):
+        begin = ends_of(length[group])
+        first, places, end = pieces.first[group], pieces.places[group], pieces.end[group]
+        all_count = bool((places == end).all())
+        if all_count and end[-1] - first[0] == begin[-1]:  # one after the other
+            yield begin, slice(first[0], end[-1]), None
+            continue
+        rows = np.arange(begin[-1]) + np.repeat(first - begin[:-1], length[group])
+        yield begin, rows, None if all_count else rows < np.repeat(places, length[group])
 
 
 @njit(nogil=True, cache=True)
 def _diagonals(
     products: np.ndarray,
-    asked: np.ndarray,
-    squared: np.ndarray,
     hops: np.ndarray,
+    own: np.float32,
     begin: np.ndarray,
     block: np.ndarray,
     squares: np.ndarray,
     least: np.ndarray,
 ) -> None:
     """From each song window on, the mean squared distance of the hum's windows to those ``hops`` further, the last one
-    standing for those beyond the end: the smallest of each block into ``least``. products: (q, windows), of the hum's
-    vectors with the songs'; squared, squares: of each with itself. asked: the hum's windows at one tempo. begin:
-    (recordings + 1,) where each one's windows begin."""
-    own = np.float32(0)
-    for k in asked:
-        own += squared[k]
-    total = np.empty(len(squares), np.float32)
+    standing for those beyond the end: the smallest of each block into ``least``. products: (k, windows), of a
+    ``Diagonal``'s vectors with the songs'. squares: of each song's with itself. begin: (recordings + 1,) where each
+    one's windows begin."""
+    total = np.full(len(squares), own)
+    for k in range(len(hops)):
+        inside = max(0, len(total) - hops[k])
+        _add(total[:inside], products[k, hops[k] :], squares[hops[k] :])
     for song in range(len(begin) - 1):
         start, end = begin[song], begin[song + 1]
-        if start == end:
-            continue
-        total[start:end] = own
-        for k in range(len(hops)):
-            _add(total[start:end], products[asked[k], start:end], squares[start:end], min(hops[k], end - start - 1))
-        row = start
-        while row < end:
-            here, lowest = block[row], total[row]
+        for row in range(max(start, end - hops[-1]), end):  # those from which the hum reaches beyond the end
+            total[row] = own
+            for k in range(len(hops)):
+                at = min(row + hops[k], end - 1)
+                total[row] += squares[at] - np.float32(2) * products[k, at]
+    windows = np.float32(len(hops))
+    row = 0
+    while row < len(total):
+        here, lowest = block[row], total[row]
+        row += 1
+        while row < len(total) and block[row] == here:
+            lowest = min(lowest, total[row])
             row += 1
-            while row < end and block[row] == here:
-                lowest = min(lowest, total[row])
-                row += 1
-            least[here] = min(least[here], lowest / np.float32(len(hops)))
+        least[here] = min(least[here], lowest / windows)
 
 
 @njit(nogil=True, cache=True)
-def _add(total: np.ndarray, products: np.ndarray, squares: np.ndarray, hop: int) -> None:
-    inside = len(total) - hop
-    _distances(total[:inside], products[hop:], squares[hop:])
-    last = squares[-1] - np.float32(2) * products[-1]
-    for row in range(inside, len(total)):
-        total[row] += last
-
-
-@njit(nogil=True, cache=True)
-def _distances(total: np.ndarray, products: np.ndarray, squares: np.ndarray) -> None:
+def _add(total: np.ndarray, products: np.ndarray, squares: np.ndarray) -> None:
     """A function of its own, so that it is compiled to vectors."""
     for row in range(len(total)):
         total[row] += squares[row] - np.float32(2) * products[row]
