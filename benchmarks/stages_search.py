@@ -212,7 +212,7 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     levels = [lines.lines[row].level.astype(np.int64) for row in rows]
     keys = np.arange(0, LEVELS, LEVELS // 12)
     every = np.arange(len(lines.lines))
-    runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every)[0] for name, one in ours.items()}
+    runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every) for name, one in ours.items()}
     scale = dict.fromkeys(ours, 1000 / songs)
     agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, to scale")
     import librosa

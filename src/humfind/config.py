@@ -145,8 +145,8 @@ class FusionConfig:
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     directions: int = 32  # along which every other window is compared first
-    likely: int = 2000  # places of 8 s: the best of these, compared along all directions
-    shortlist: int = 200  # recordings: the best of those, which are aligned
+    likely: int = 3000  # places of 8 s: the best of these, compared along all directions
+    shortlist: int = 300  # recordings: the best of those, which are aligned
     dtw: float = 0.72
     sequence: float = 0.691
     none: float = -10.099

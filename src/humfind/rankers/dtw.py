@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from humfind.config import DtwConfig
 from humfind.cores import cores
 from humfind.rankers.cells import FREE, KEYS, PITCHES, ROOM, UNREACHED, align, trace
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, log_evalues
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, log_evalues
 from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near, within
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
@@ -80,6 +80,23 @@ class Lines:
         )
 
 
+@dataclass(frozen=True)
+class Costs:
+    """Of each block of the recordings that a hum was aligned with, at one tempo: the smallest cost of a path that ends
+    there and its transposition, in any key and in the song's own, (2, blocks). owner: (blocks,) the recording.
+    places: (recordings,) how many a hum could have in each of all."""
+
+    best: NDArray[np.float64]
+    key: Ints
+    owner: Ints
+    places: NDArray[np.float64]
+
+    def chances(self, rows: Ints) -> list[Chance]:
+        """What the recordings ``rows`` tell of it, in any key and in the song's own."""
+        told = np.isin(self.owner, rows)
+        return [Chance.of(best[told]) for best in self.best]
+
+
 class Dtw:
     """Every song is aligned: exact, and quick enough for some thousands of songs. Ties fall to the smaller music_id.
 
@@ -113,21 +130,30 @@ class Dtw:
         every = max(1, -(-int(self.lines[fine].blocks[-1]) // CHANCE))
         drawn = np.arange(count) % every == 0
         rows = np.arange(count) if shortlist is None else shortlist
+        chance = rows if shortlist is None else np.flatnonzero(drawn)
+        aligned = np.union1d(rows, chance)
         if len(rows) <= self.config.again:
-            return self._look(query, fine, rows, None if shortlist is None else drawn)
-        first = self._look(query, 2 * fine, rows, None if shortlist is None else drawn)
+            found = self._costs(query.contour, fine, aligned)
+            return self._evidence(found, [one.chances(chance) for one in found], rows, fine)
+        coarse = self._costs(query.contour, 2 * fine, aligned)
+        first = self._evidence(coarse, [one.chances(chance) for one in coarse], rows, 2 * fine)
         likely = first.log_e if prior is None else first.log_e + prior
         best = rows[np.argsort(likely[rows], kind="stable")[: self.config.again]]
-        second = self._look(query, fine, best, drawn)
+        chance = np.flatnonzero(drawn)
+        found = self._costs(query.contour, fine, np.union1d(best, chance))
+        second = self._evidence(found, [one.chances(chance) for one in found], best, fine)
         for old, new in ((first.log_e, second.log_e), (first.tempo, second.tempo), (first.key, second.key)):
             old[best] = new[best]
         return replace(first, frame_s=fine)
 
-    def _look(self, query: Query, frame_s: float, rows: Ints, drawn: NDArray[np.bool_] | None) -> Evidence:
-        """Align the hum with ``rows``, and with those ``drawn`` that tell what chance does where ``rows`` do not."""
-        aligned = rows if drawn is None else np.union1d(rows, np.flatnonzero(drawn))
-        found = [self._log_e(query.contour, tempo, frame_s, aligned, drawn) for tempo in self.config.tempos]
-        log_e, key = (np.array(part) for part in zip(*found, strict=True))
+    def _costs(self, contour: Contour, frame_s: float, rows: Ints) -> list[Costs]:
+        """The hum aligned with the recordings ``rows``, at each tempo."""
+        return [self._align(*self._pair(contour, tempo, frame_s), rows) for tempo in self.config.tempos]
+
+    def _evidence(self, found: list[Costs], chances: list[list[Chance]], rows: Ints, frame_s: float) -> Evidence:
+        """Of the recordings ``rows``. chances: at each tempo, in any key and in the song's own."""
+        told = [self._log_e(*one, rows) for one in zip(self.config.tempos, found, chances, strict=True)]
+        log_e, key = (np.array(part) for part in zip(*told, strict=True))
         first = np.argmin(log_e, axis=0)
         every = np.arange(len(first))
         return Evidence(log_e[first, every], np.array(self.config.tempos)[first], key[first, every], frame_s)
@@ -165,34 +191,33 @@ class Dtw:
     def _songs_frame_s(frame_s: float, tempo: float) -> float:
         return frame_s * max(1.0, 1.0 / tempo)
 
-    def _log_e(
-        self, contour: Contour, tempo: float, frame_s: float, rows: Ints, drawn: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float64], Ints]:
-        hum, songs = self._pair(contour, tempo, frame_s)
-        if len(hum.level) == 0:
-            return np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
-        best, keys = (part[:, within(songs.blocks, rows)] for part in self._align(hum, songs, rows))
-        best /= len(hum.level)
-        lengths = np.diff(songs.ends)[rows]
-        owner = np.repeat(np.arange(len(rows)), np.diff(songs.blocks)[rows])
-        places = (lengths - len(hum.level) / 2) / songs.per_block
-        places = places if self.config.length_correction else np.ones(len(rows))
-        share = np.array([1 - self.config.own_key, self.config.own_key])  # of hums in any key, and in the song's own
+    def _log_e(self, tempo: float, found: Costs, chances: list[Chance], rows: Ints) -> tuple[NDArray[np.float64], Ints]:
+        every, key = np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
+        among = np.isin(found.owner, rows)
+        owner = np.searchsorted(rows, found.owner[among], sorter=(order := np.argsort(rows)))
+        rows = rows[order]
+        best, keys = found.best[:, among], found.key[:, among]
+        places = found.places[rows] if self.config.length_correction else np.ones(len(rows))
+        share = (1 - self.config.own_key, self.config.own_key)  # of hums in any key, and in the song's own
         log_e, at = np.empty((2, len(rows))), np.zeros((2, len(rows)), np.int64)
         for row in range(2):
-            told = log_evalues(best[row], owner, places, None if drawn is None else drawn[rows])
+            told = log_evalues(best[row], owner, places, chances[row])
             log_e[row] = told - np.log(share[row]) if share[row] else np.inf
-            order = np.lexsort((best[row], owner))  # each recording's cheapest block first
-            chosen = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
+            cheapest = np.lexsort((best[row], owner))  # each recording's cheapest block first
+            chosen = cheapest[np.flatnonzero(np.diff(owner[cheapest], prepend=-1))]
             at[row, owner[chosen]] = keys[row, chosen]
-        every, key = np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
         key[rows] = np.where(log_e[1] < log_e[0], at[1], at[0])
         every[rows] = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
         return every + self.config.other_tempo * abs(np.log2(tempo)), key
 
-    def _align(self, hum: Line, songs: Lines, chosen: Ints) -> tuple[NDArray[np.float64], Ints]:
-        """The smallest cost in each block and its transposition, (2, blocks) each: in any key, in the song's own.
-        Computed in the 16-bit units that the longest path leaves room for, the hum's pitch to one of ``PITCHES``."""
+    def _align(self, hum: Line, songs: Lines, chosen: Ints) -> Costs:
+        """The hum with the recordings ``chosen``, in the 16-bit units that the longest path leaves room for, the hum's
+        pitch to one of ``PITCHES``."""
+        blocks = within(songs.blocks, chosen)
+        owner = np.repeat(chosen, np.diff(songs.blocks)[chosen])
+        places = (np.diff(songs.ends) - len(hum.level) / 2) / songs.per_block
+        if len(hum.level) == 0:
+            return Costs(np.full((2, len(blocks)), np.inf), np.zeros((2, len(blocks)), np.int64), owner, places)
         longest = np.argsort(-np.diff(songs.ends)[chosen], kind="stable")
         order = chosen[longest]  # dealt like cards: equal shares of work
         pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
@@ -208,15 +233,17 @@ class Dtw:
         off_start, off_end, faster, slower = (
             np.int16(whole(np.float32(cost))) for cost in (self.config.off_start, self.config.off_end, *self._steps)
         )
-        places = (songs.level, songs.start, songs.end, off_start, off_end, songs.ends, songs.blocks)
+        lines = (songs.level, songs.start, songs.end, off_start, off_end, songs.ends, songs.blocks)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            align(*places, songs.per_block, rows, pitches, whole(costs), faster, slower, best, key)
+            align(*lines, songs.per_block, rows, pitches, whole(costs), faster, slower, best, key)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
-        return np.where(best < UNREACHED, (best - float(FREE)) * unit, np.inf), key
+        found = best[:, blocks]
+        costs_a_frame = (found - float(FREE)) * (unit / len(hum.level))
+        return Costs(np.where(found < UNREACHED, costs_a_frame, np.inf), key[:, blocks], owner, places)
 
 
 def ranking_of(

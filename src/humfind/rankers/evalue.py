@@ -9,6 +9,7 @@ the E-value, as in the statistics of sequence alignment (Karlin and Altschul 199
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
@@ -24,31 +25,39 @@ FAR = -20.0  # standard deviations, beyond which the tail is a series
 NOWHERE = 1e6  # the log E-value where nothing could match
 
 
+@dataclass(frozen=True)
+class Chance:
+    """What it does: the centre and the spread of a normal whose lower tail is that of the best matches of blocks."""
+
+    centre: float
+    spread: float
+
+    @classmethod
+    def of(cls, best: NDArray[np.floating[Any]]) -> Chance:
+        """best: (blocks,) the smallest cost in each block, infinity where none is possible."""
+        possible = best[np.isfinite(best)]
+        if len(possible) == 0:
+            return cls(-np.inf, 1.0)
+        low, high = np.quantile(possible, QUANTILES)
+        z_low, z_high = (NormalDist().inv_cdf(share) for share in QUANTILES)
+        spread = max((high - low) / (z_high - z_low), 0.02 * abs(float(np.median(possible))), 1e-6)
+        return cls(float(high - z_high * spread), float(spread))
+
+
 def log_evalues(
-    best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64], drawn: NDArray[np.bool_] | None = None
+    best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64], chance: Chance | None = None
 ) -> NDArray[np.float64]:
     """Natural logarithm of how many matches as good as each recording's best chance would give in it.
 
     best: (blocks,) the smallest cost in each block, infinity where none is possible. owner: (blocks,) its recording.
-    places: (recordings,) how many independent places each has. drawn: (recordings,) those that tell what chance does,
-    where not all were drawn alike. Returns (recordings,), smaller is better.
+    places: (recordings,) how many independent places each has. chance: what these blocks tell where it is not given.
+    Returns (recordings,), smaller is better.
     """
+    chance = chance or Chance.of(best)
     own = np.full(len(places), np.inf)
     np.minimum.at(own, owner, best)
-    possible = best[np.isfinite(best) & (drawn[owner] if drawn is not None else True)]
-    if len(possible) == 0:
-        return np.full(len(places), NOWHERE)
-    centre, spread = chance(possible)
-    tail = log_ndtr((own - centre) / spread)
+    tail = log_ndtr((own - chance.centre) / chance.spread)
     return np.where(np.isfinite(own), tail + np.log(np.maximum(places, 1.0)), NOWHERE)
-
-
-def chance(best: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """The centre and the spread of the normal whose lower tail is that of ``best``, at least one number."""
-    low, high = np.quantile(best, QUANTILES)
-    z_low, z_high = (NormalDist().inv_cdf(share) for share in QUANTILES)
-    spread = max((high - low) / (z_high - z_low), 0.02 * abs(float(np.median(best))), 1e-6)
-    return float(high - z_high * spread), float(spread)
 
 
 @njit(cache=True)

@@ -19,15 +19,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from humfind.rankers.dtw import ranking_of
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, chance, log_evalues, log_ndtr
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, log_evalues
 from humfind.rankers.lines import ends_of
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking, Windows
 
 GROUP_ROWS = 16_384  # song windows compared together: their products fit the cache
-CHANCE = 2_500  # blocks, of all recordings alike, that tell what chance does where a shortlist is compared
+CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
 SAMPLE = 65_536  # song windows that tell in which directions they differ
 FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
-NEAR = -2.0  # standard deviations below what chance does, where a place begins to be likely
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
@@ -156,7 +155,8 @@ class Sequence:
         vectors, hop_s = query.embeddings.vectors, self.whole.hop_s
         asked = [Diagonal.of(query.windows, vectors, ratio, hop_s) for ratio in ratios]
         least = self._least(asked, self.whole, self._recordings(self.whole))
-        return self._log_e(least, ratios, np.arange(len(self.block_owner)), None)
+        every = np.arange(len(self.block_owner))
+        return self._log_e(least, ratios, every, every)
 
     def shortlist(
         self, query: Query, projected: Projected, likely: int, count: int
@@ -174,7 +174,7 @@ class Sequence:
         asked = [Diagonal.of(windows, vectors, ratio, self.whole.hop_s) for ratio in ratios]
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
         least = self._least(asked, self.whole, self._recordings(self.whole, drawn) + near)
-        log_e = self._log_e(least, ratios, np.union1d(chosen, told), drawn)[0]
+        log_e = self._log_e(least, ratios, np.union1d(chosen, told), told)[0]
         return np.argsort(log_e, kind="stable")[:count], log_e
 
     def _recordings(self, look: Look, chosen: NDArray[np.bool_] | slice = slice(None)) -> Pieces:
@@ -206,32 +206,29 @@ class Sequence:
         return least[:, :-1]
 
     def _likeliest(self, least: Floats, ratios: Floats, told: Ints, count: int) -> Ints:
-        """The ``count`` blocks that chance would seldom match so well, at whichever tempo. told: the blocks that tell
-        what it does."""
-        blocks, log_p = [np.empty(0, np.int64)], [np.empty(0)]
+        """The ``count`` blocks by whose match their recordings have the smallest E-values, at whichever tempo. told:
+        the blocks that tell what chance does."""
+        near = min(2 * count, least.shape[1])
+        blocks, log_e = [], []
         for distances, ratio in zip(least, ratios, strict=True):
-            possible = distances[told][np.isfinite(distances[told])]
-            if len(possible) == 0:
-                continue
-            centre, spread = chance(possible)
-            near = np.flatnonzero(distances < np.float32(centre + NEAR * spread))
-            blocks.append(near)
-            log_p.append(log_ndtr((distances[near].astype(np.float64) - centre) / spread) + _other_tempo(ratio))
-        found = np.concatenate(blocks)[np.argsort(np.concatenate(log_p), kind="stable")]
+            nearest = np.argpartition(distances, near - 1)[:near]
+            places = self.places[self.block_owner[nearest]]
+            chance, best = Chance.of(distances[told]), distances[nearest].astype(np.float64)
+            blocks.append(nearest)
+            log_e.append(log_evalues(best, np.arange(near), places, chance) + _other_tempo(ratio))
+        found = np.concatenate(blocks)[np.argsort(np.concatenate(log_e), kind="stable")]
         _, first = np.unique(found, return_index=True)
         return np.sort(found[np.sort(first)[:count]])
 
-    def _log_e(
-        self, least: Floats, ratios: Floats, compared: Ints, drawn: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float64], Floats]:
-        """``evidence`` of the recordings of the blocks ``compared``; the others are nowhere. drawn: those that tell
-        what chance does, where not all do."""
+    def _log_e(self, least: Floats, ratios: Floats, compared: Ints, told: Ints) -> tuple[NDArray[np.float64], Floats]:
+        """``evidence`` of the recordings of the blocks ``compared``; the others are nowhere. told: the blocks that tell
+        what chance does."""
         best, tempo = np.full(len(self.places), NOWHERE), np.full(len(self.places), ratios[0], np.float32)
         recordings, owner = np.unique(self.block_owner[compared], return_inverse=True)
-        tells = None if drawn is None else drawn[recordings]
         for distances, ratio in zip(least, ratios, strict=True):
-            told = distances[compared].astype(np.float64)
-            log_e = log_evalues(told, owner, self.places[recordings], tells) + _other_tempo(ratio)
+            best_of = distances[compared].astype(np.float64)
+            log_e = log_evalues(best_of, owner, self.places[recordings], Chance.of(distances[told]))
+            log_e += _other_tempo(ratio)
             better = log_e < best[recordings]
             tempo[recordings[better]], best[recordings[better]] = ratio, log_e[better]
         return best, tempo
