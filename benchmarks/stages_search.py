@@ -321,14 +321,15 @@ def grow(count: int, asked: int = 20, checked: int = 60) -> None:
         row["load, s"] = time.perf_counter() - started
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
-    taken = [(search.make_query(name, f0, model), right) for name, right, f0 in hums(count, checked)]
+    sung = hums(count, checked)
+    taken = [(search.make_query(name, f0, model), right) for name, right, f0 in sung]
     for name in ("nearest", "sequence", "fusion"):
         ranker = Fusion(index, threads=1) if name == "fusion" else make_ranker(RankConfig(ranker=name), index)
         search.search(taken[0][0], index, ranker)
         spent, first = [], 0
-        for query, right in taken[:asked]:
+        for hum, right, f0 in sung[:asked]:
             started = time.perf_counter()
-            first += search.search(query, index, ranker).music_ids[0] == right
+            first += search.search(search.make_query(hum, f0, model), index, ranker).music_ids[0] == right
             spent.append(time.perf_counter() - started)
         row[f"{name}, s"] = float(np.median(spent))
         row[f"{name}, first"] = first / asked
