@@ -213,8 +213,8 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     keys = np.arange(0, LEVELS, LEVELS // 12)
     every = np.arange(len(lines.lines))
     runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every) for name, one in ours.items()}
-    scale = dict.fromkeys(ours, 1000 / songs)
-    agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, to scale")
+    scale = dict.fromkeys(ours, 1000 / songs * 12 / KEYS)
+    agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, then to scale")
     import librosa
 
     def by_librosa() -> list[float]:

@@ -7,9 +7,10 @@ from numba import njit
 
 from humfind.rankers.lines import LEVELS
 
-KEYS = 12  # transpositions: semitones
+KEYS = 24  # transpositions: quarter tones
 PITCHES = 48  # that a hum is rounded to, an octave: each is a row of costs
 LANES = 64  # cells that are computed together, four registers of them
+OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
 
@@ -57,7 +58,7 @@ def align(
             for block in range(blocks[song + 1] - blocks[song]):
                 first, stop = block * per_block, min(m, (block + 1) * per_block)
                 least = _least(last[first + 2 : stop + 2], ending[first:stop])
-                for kind in range(2 if key == 0 else 1):
+                for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
                     if least < best[kind, blocks[song] + block]:
                         best[kind, blocks[song] + block] = least
                         best_key[kind, blocks[song] + block] = key
