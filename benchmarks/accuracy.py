@@ -84,7 +84,6 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
     fusion = Fusion(index)
     fusion.rank(queries[0][0], search.find_hits([queries[0][0]], index, 0)[0], TOP)  # warm-up
     short = Fusion(index, replace(RankConfig(), fusion=replace(FusionConfig(), exhaustive=0)))
-    short.dtw = fusion.dtw
     found: dict[str, list[int]] = {name: [] for name in (*READ_OFF, SHORT, "seen", "unseen")}
     seconds, stated, gone, causes = [], [], [], Counter[str]()
     for query, music_id in queries:

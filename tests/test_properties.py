@@ -75,7 +75,7 @@ def later(f0: F0, frames: int) -> F0:
 
 @FEW
 @given(song=songs, semitones=st.integers(-24, 24) | st.floats(-24, 24), start=st.floats(0, 9), ranker=rankers)
-def test_transposing_a_hum_changes_no_ranking(song, quarters, start, ranker):
+def test_transposing_a_hum_changes_no_ranking(song, semitones, start, ranker):
     hum = hum_of(song, start, 8.0)
     before, after = scores(hum, ranker), scores(transposed(hum, semitones), ranker)
     assert after == pytest.approx(before, abs=1e-4)

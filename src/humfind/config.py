@@ -147,6 +147,7 @@ class FusionConfig:
     directions: int = 32  # along which every other window is compared first
     likely: int = 3000  # places of 8 s: the best of these, compared along all directions
     shortlist: int = 300  # recordings: the best of those, which are aligned
+    again: int = 25  # of these, the best, aligned again in fine frames
     dtw: float = 0.72
     sequence: float = 0.691
     none: float = -10.099

@@ -29,8 +29,8 @@ class Fusion:
         self.songs, self.weights = songs, config.fusion
         many = len(songs.recording_song) > self.weights.exhaustive
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
-        aligned = replace(config.dtw, tempos=config.dtw.tempos[:1]) if many else config.dtw
-        self.dtw, self.sequence = Dtw(songs, aligned, threads), Sequence(songs)
+        few = replace(config.dtw, tempos=config.dtw.tempos[:1], again=self.weights.again)
+        self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), Sequence(songs)
         self.projected = Projected(self.sequence.whole, self.weights.directions) if many else None
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
