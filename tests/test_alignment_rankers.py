@@ -169,11 +169,10 @@ def test_a_shortlist_of_all_places_has_the_evidence_of_all(index):
         exact = ordered.evidence(query)[0]
         best, log_e = ordered.shortlist(query, seen, 10**6, 8)
         assert best[0] == np.argmin(exact) == song
-        assert log_e[best] == pytest.approx(exact[best], rel=1e-6)
+        assert log_e[best] == pytest.approx(exact[best], rel=1e-6)  # 32 bits: other windows are multiplied together
 
 
-def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index, monkeypatch):
-    monkeypatch.setattr(sequence, "CHANCE", 1)
+def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
     ordered = Sequence(index)
     for song, start_s, tempo in ((3, 2.0, 1.0), (8, 5.0, 0.8), (11, 14.0, 1.25)):  # the last one reaches beyond the end
         query = query_of(song, 2, tempo, start_s, 9.0)
@@ -196,8 +195,8 @@ def test_a_shortlist_is_told_what_chance_does_by_songs_that_are_not_in_it(index,
     exact = ordered.evidence(query)[0]
     best, log_e = ordered.shortlist(query, Projected(ordered.whole, 8), 12, 3)
     assert best[0] == 7
-    assert log_e[7] != exact[7]
-    assert log_e[7] == pytest.approx(exact[7], rel=0.6)
+    assert np.all(log_e[best] != exact[best])
+    assert log_e[best] == pytest.approx(exact[best], rel=0.6)
     assert np.sum(log_e < evalue.NOWHERE / 2) < SONGS
 
 
@@ -225,7 +224,8 @@ def test_only_the_shortlist_is_aligned_and_what_tells_of_chance(index, monkeypat
 
 
 @pytest.mark.parametrize(("shift", "tempo"), [(-5, 1.25), (3.5, 0.8), (-4, 3.6)])
-def test_the_best_of_a_first_look_are_aligned_again(index, shift, tempo):
+def test_the_best_of_a_first_look_are_aligned_again(index, monkeypatch, shift, tempo):
+    monkeypatch.setattr(dtw, "CHANCE", 45)
     every, some, rough = (
         Dtw(index, config) for config in (CONFIG, replace(CONFIG, again=4), replace(CONFIG, frame_s=2 * CONFIG.frame_s))
     )
