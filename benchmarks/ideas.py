@@ -29,7 +29,8 @@ from humfind.f0 import crepe_network, make_tracker
 from humfind.index.flat import FlatIndex
 from humfind.models import load_model
 from humfind.rankers import cells, dtw
-from humfind.rankers.sequence import Projected, Sequence
+from humfind.rankers.diagonals import Projected
+from humfind.rankers.sequence import Sequence
 from humfind.types import Contour, Recording
 
 FRAMES = crepe_network.BATCH

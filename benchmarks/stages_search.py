@@ -27,10 +27,11 @@ from humfind.index import Index, Song
 from humfind.models import load_model
 from humfind.rankers import make_ranker
 from humfind.rankers.cells import KEYS
+from humfind.rankers.diagonals import Projected
 from humfind.rankers.dtw import Dtw, local_costs
 from humfind.rankers.fusion import Fusion
 from humfind.rankers.lines import LEVELS
-from humfind.rankers.sequence import Projected, Sequence
+from humfind.rankers.sequence import Sequence
 from humfind.synth.hum import perform
 from humfind.types import F0, Query
 

@@ -15,9 +15,9 @@ from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
 from humfind.index.flat import FlatIndex, halved
 from humfind.rankers import Dtw, Fusion, Sequence, cells, dtw, evalue, sequence
+from humfind.rankers.diagonals import Diagonal, Look, Projected
 from humfind.rankers.fusion import probabilities
 from humfind.rankers.lines import LEVELS, Line, line_of
-from humfind.rankers.sequence import Diagonal, Look, Projected
 from humfind.types import Contour, InputError
 
 SONGS = 30
@@ -180,7 +180,7 @@ def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
             Diagonal.of(query.windows, query.embeddings.vectors, ratio, ordered.whole.hop_s)
             for ratio in np.unique(query.windows.tempo_ratio)
         ]
-        every = ordered._least(asked, ordered.whole, ordered._recordings(ordered.whole))
+        every = ordered._least(asked, ordered.whole, ordered.whole.recordings())
         some = np.arange(0, len(ordered.block_owner), 3)
         near = ordered._around(some, max(int(one.hops[-1]) for one in asked))
         least = ordered._least(asked, ordered.whole, near)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import RankConfig
+from humfind.rankers.diagonals import Projected
 from humfind.rankers.dtw import Dtw, Evidence, ranking_of
-from humfind.rankers.sequence import Projected, Sequence, Windowed
+from humfind.rankers.sequence import Sequence, Windowed
 from humfind.types import Hits, Query, Ranking
 
 
