@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from humfind.config import DtwConfig
 from humfind.cores import cores
 from humfind.rankers.cells import FREE, KEYS, PITCHES, ROOM, UNREACHED, align, trace
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, log_evalues
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, drawn, log_evalues
 from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near, within
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
@@ -127,10 +127,9 @@ class Dtw:
         """Of every recording, or of a shortlist: the others match nowhere. prior: (recordings,) added to the log
         E-values of the first look where it is decided which recordings are aligned again."""
         fine, count = self.config.frame_s, len(self.contours)
-        every = max(1, -(-int(self.lines[fine].blocks[-1]) // CHANCE))
-        drawn = np.arange(count) % every == 0
-        rows = np.arange(count) if shortlist is None else shortlist
-        chance = rows if shortlist is None else np.flatnonzero(drawn)
+        sample = np.flatnonzero(drawn(count, int(self.lines[fine].blocks[-1]), CHANCE))
+        rows = np.arange(count) if shortlist is None else np.sort(shortlist)
+        chance = rows if shortlist is None else sample
         aligned = np.union1d(rows, chance)
         if len(rows) <= self.config.again:
             found = self._costs(query.contour, fine, aligned)
@@ -138,10 +137,9 @@ class Dtw:
         coarse = self._costs(query.contour, 2 * fine, aligned)
         first = self._evidence(coarse, [one.chances(chance) for one in coarse], rows, 2 * fine)
         likely = first.log_e if prior is None else first.log_e + prior
-        best = rows[np.argsort(likely[rows], kind="stable")[: self.config.again]]
-        chance = np.flatnonzero(drawn)
-        found = self._costs(query.contour, fine, np.union1d(best, chance))
-        second = self._evidence(found, [one.chances(chance) for one in found], best, fine)
+        best = np.sort(rows[np.argsort(likely[rows], kind="stable")[: self.config.again]])
+        found = self._costs(query.contour, fine, np.union1d(best, sample))
+        second = self._evidence(found, [one.chances(sample) for one in found], best, fine)
         for old, new in ((first.log_e, second.log_e), (first.tempo, second.tempo), (first.key, second.key)):
             old[best] = new[best]
         return replace(first, frame_s=fine)
@@ -151,7 +149,7 @@ class Dtw:
         return [self._align(*self._pair(contour, tempo, frame_s), rows) for tempo in self.config.tempos]
 
     def _evidence(self, found: list[Costs], chances: list[list[Chance]], rows: Ints, frame_s: float) -> Evidence:
-        """Of the recordings ``rows``. chances: at each tempo, in any key and in the song's own."""
+        """Of the recordings ``rows``, in order. chances: at each tempo, in any key and in the song's own."""
         told = [self._log_e(*one, rows) for one in zip(self.config.tempos, found, chances, strict=True)]
         log_e, key = (np.array(part) for part in zip(*told, strict=True))
         first = np.argmin(log_e, axis=0)
@@ -194,8 +192,7 @@ class Dtw:
     def _log_e(self, tempo: float, found: Costs, chances: list[Chance], rows: Ints) -> tuple[NDArray[np.float64], Ints]:
         every, key = np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
         among = np.isin(found.owner, rows)
-        owner = np.searchsorted(rows, found.owner[among], sorter=(order := np.argsort(rows)))
-        rows = rows[order]
+        owner = np.searchsorted(rows, found.owner[among])
         best, keys = found.best[:, among], found.key[:, among]
         places = found.places[rows] if self.config.length_correction else np.ones(len(rows))
         share = (1 - self.config.own_key, self.config.own_key)  # of hums in any key, and in the song's own

@@ -44,6 +44,12 @@ class Chance:
         return cls(float(high - z_high * spread), float(spread))
 
 
+def drawn(recordings: int, blocks: int, wanted: int) -> NDArray[np.bool_]:
+    """(recordings,): one in so many of all alike that ``wanted`` of their ``blocks`` at most tell what chance does."""
+    chosen: NDArray[np.bool_] = np.arange(recordings) % max(1, -(-blocks // wanted)) == 0
+    return chosen
+
+
 def log_evalues(
     best: NDArray[np.float64], owner: Ints, places: NDArray[np.float64], chance: Chance | None = None
 ) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from humfind.rankers.diagonals import Diagonal, Engine, Look, Pieces, Projected, diagonals, groups
 from humfind.rankers.dtw import ranking_of
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, log_evalues
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, drawn, log_evalues
 from humfind.rankers.lines import ends_of
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
@@ -85,8 +85,8 @@ class Sequence:
         """The ``count`` best recordings, and the log E-values of all, by those places alone that are among the
         ``likely`` best along few directions, at few tempos and in windows twice as far apart: NOWHERE for recordings
         that have none."""
-        drawn = np.arange(len(self.places)) % max(1, -(-int(self.blocks[-1]) // CHANCE)) == 0
-        told = np.flatnonzero(drawn[self.block_owner])
+        sample = drawn(len(self.places), int(self.blocks[-1]), CHANCE)
+        told = np.flatnonzero(sample[self.block_owner])
         windows, vectors = query.windows, query.embeddings.vectors
         ratios, few = _tempos(query, FIRST_TEMPOS), projected.look
         asked = [Diagonal.of(windows, vectors @ projected.axes, ratio, few.hop_s) for ratio in ratios]
@@ -94,7 +94,7 @@ class Sequence:
         ratios = _tempos(query)
         asked = [Diagonal.of(windows, vectors, ratio, self.whole.hop_s) for ratio in ratios]
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
-        least = self._least(asked, self.whole, self.whole.recordings(drawn) + near)
+        least = self._least(asked, self.whole, self.whole.recordings(sample) + near)
         log_e = self._log_e(least, ratios, np.union1d(chosen, told), told)[0]
         return np.argsort(log_e, kind="stable")[:count], log_e
 
