@@ -2,6 +2,7 @@
 
     python -m benchmarks [f0] [full] [decode] [embed] [search] [dtw] [train] [start] [growth]
                          [--data FOLDER] [--out docs/performance] [--quick]
+                         [--songs 100 1000 ...] [--keep FOLDER]
 
 All of them without a name. FOLDER: see benchmarks/suites.py. Peers that are not installed are left out: pip install -e
 ".[bench]" brings them. Prints a table a stage; with --out, OUT/STAGE.json (rows, machine, versions), OUT/STAGE.md and
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import stages_f0, stages_search, stages_use
+from benchmarks import growth, stages_f0, stages_search, stages_use
 from benchmarks.accuracy import table
 from benchmarks.side_by_side import Stage, ceilings, machine, markdown
 from humfind.plots.speed import grown, side_by_side
@@ -44,6 +45,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="stage")
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--songs", type=int, nargs="+", default=[100, 1000, 10_000, 100_000], help="of growth")
+    parser.add_argument("--keep", type=Path, default=None, help="growth's indexes; those there are not built again")
     parser.add_argument("--quick", action="store_true", help="little of everything: does it run?")
     asked = parser.parse_args()
     known = [*stages(asked.quick), "growth"]
@@ -55,7 +58,7 @@ def main() -> None:
     about = machine()
     for name in asked.names or known:
         if name == "growth":
-            _growth(asked.out, about, (30, 60) if asked.quick else (100, 1000, 10_000))
+            _growth(asked.out, about, growth.growth((30, 60) if asked.quick else asked.songs, asked.keep))
             continue
         limits = ceilings()
         made = stages(asked.quick)[name]()
@@ -72,9 +75,8 @@ def main() -> None:
                 side_by_side(bars, f"{stage.name}: {stage.what}").savefig(picture, dpi=110)
 
 
-def _growth(out: Path | None, about: dict[str, object], counts: tuple[int, ...]) -> None:
-    rows = stages_search.growth(counts)
-    power = stages_search.exponents(rows)
+def _growth(out: Path | None, about: dict[str, object], rows: list[dict[str, float]]) -> None:
+    power = growth.exponents(rows)
     shown = [{name: f"{value:.3g}" for name, value in row.items()} for row in rows]
     fitted = {name: f"{power[name]:.2f}" if name in power else "" for name in rows[0]}
     text = table([*shown, fitted | {"songs": "grows as songs to the power of"}])

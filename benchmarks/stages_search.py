@@ -1,17 +1,12 @@
-"""embed, search, dtw and growth: from melody lines to ranked songs."""
+"""embed, search and dtw: from melody lines to ranked songs."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import faiss
@@ -19,19 +14,16 @@ import numpy as np
 import torch
 
 from benchmarks import suites
-from benchmarks.side_by_side import Run, Stage, in_turns, installed, peak_gb, pick
+from benchmarks.side_by_side import Run, Stage, in_turns, installed, pick
 from humfind import contour, search
-from humfind.config import FusionConfig, HummerConfig, RankConfig
+from humfind.config import HummerConfig, RankConfig
 from humfind.embed import Model
 from humfind.index import Index, Song
 from humfind.models import load_model
 from humfind.rankers import make_ranker
 from humfind.rankers.cells import KEYS
-from humfind.rankers.diagonals import Projected
 from humfind.rankers.dtw import Dtw, local_costs
-from humfind.rankers.fusion import Fusion
 from humfind.rankers.lines import LEVELS
-from humfind.rankers.sequence import Sequence
 from humfind.synth.hum import perform
 from humfind.types import F0, Query
 
@@ -285,72 +277,3 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     return Stage(
         "dtw", "a 10 s hum, 1,000 full songs, 12 transpositions", yard, pick(scaled, agrees, tuple(ours)), notes
     )
-
-
-def growth(counts: Iterable[int]) -> list[dict[str, float]]:
-    """Time, memory and disk of index and search, a row a number of full songs, each in a process of its own. Index:
-    all cores; search: one core."""
-    found = []
-    for count in counts:
-        given = [
-            sys.executable,
-            "-c",
-            "import sys; from benchmarks import stages_search as s; s.grow(int(sys.argv[1]))",
-        ]
-        environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-        done = subprocess.run([*given, str(count)], stdout=subprocess.PIPE, check=True, env=environment)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-        print(found[-1], flush=True)
-    return found
-
-
-def grow(count: int, asked: int = 20, checked: int = 60) -> None:
-    """Print one row of ``growth``. asked: hums that are timed; checked: hums of which the first stage's recall is
-    taken, beside that of the windows in all their directions."""
-    model, _ = load_model("pretrained")
-    next(full_songs(1))
-    row: dict[str, float] = {"songs": count, "before, GB": peak_gb()}
-    started = time.perf_counter()
-    index = search.build_index(((Song(name), f0) for name, f0 in full_songs(count)), model)
-    row |= {"windows": len(index.engine), "index, s": time.perf_counter() - started}
-    with tempfile.TemporaryDirectory() as folder:
-        index.save(Path(folder) / "index")
-        row["disk, GB"] = sum(path.stat().st_size for path in (Path(folder) / "index").iterdir()) / 1e9
-        row["index, peak GB"] = peak_gb()
-        started = time.perf_counter()
-        index = Index.load(Path(folder) / "index")
-        row["load, s"] = time.perf_counter() - started
-    faiss.omp_set_num_threads(1)
-    torch.set_num_threads(1)
-    sung = hums(count, checked)
-    taken = [(search.make_query(name, f0, model), right) for name, right, f0 in sung]
-    for name in ("nearest", "sequence", "fusion"):
-        ranker = Fusion(index, threads=1) if name == "fusion" else make_ranker(RankConfig(ranker=name), index)
-        search.search(taken[0][0], index, ranker)
-        spent, first = [], 0
-        for hum, right, f0 in sung[:asked]:
-            started = time.perf_counter()
-            first += search.search(search.make_query(hum, f0, model), index, ranker).music_ids[0] == right
-            spent.append(time.perf_counter() - started)
-        row[f"{name}, s"] = float(np.median(spent))
-        row[f"{name}, first"] = first / asked
-    row["search, peak GB"] = peak_gb()
-    ordered = Sequence(index)
-    few = Projected(ordered.whole, FusionConfig.directions)
-    for name, best_of in (
-        ("all directions", lambda query: np.argsort(ordered.evidence(query)[0], kind="stable")[:100]),
-        ("first stage", lambda query: ordered.shortlist(query, few, FusionConfig.likely, 100)[0]),
-    ):
-        found = [index.music_ids.index(right) in index.recording_song[best_of(query)] for query, right in taken]
-        row[f"recall@100, {name}"] = float(np.mean(found))
-    print(json.dumps(row))
-
-
-def exponents(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Of each measure, p where it grows as songs ** p: the slope of a line through the logarithms."""
-    songs = np.log([row["songs"] for row in rows])
-    return {
-        name: float(np.polyfit(songs, np.log([max(row[name], 1e-9) for row in rows]), 1)[0])
-        for name in rows[0]
-        if name not in ("songs", "before, GB") and "first" not in name and "recall" not in name
-    }

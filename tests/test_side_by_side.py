@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.side_by_side import Stage, in_turns, machine, markdown, pick
-from benchmarks.stages_search import exponents
+from benchmarks.growth import exponents
 from humfind.plots.speed import grown, side_by_side
 
 

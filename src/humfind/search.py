@@ -30,7 +30,7 @@ from humfind.rankers import Ranker
 from humfind.types import F0, Contour, Floats, Hits, Ints, Query, Ranking, Windows
 
 log = logging.getLogger(__name__)
-EMBED_WINDOWS = 4096  # song windows embedded together
+EMBED_WINDOWS = 1024  # song windows embedded together
 RANK_QUERIES = 256  # queries whose hits are held together
 QUIET_S = 2.0  # what takes longer shows how far it is
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
@@ -28,7 +28,7 @@ from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
 
 FORMAT_VERSION = 2
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
-CONTOURS = 1000  # written together
+CONTOURS = 200  # written together
 SCHEMAS = {
     "songs": pa.schema(
         [
@@ -205,8 +205,7 @@ class Index:
     def _write_contours(self, file: BinaryIO) -> None:
         with pq.ParquetWriter(file, SCHEMAS["contours"]) as writer:
             for start in range(0, len(self.contours), CONTOURS):
-                rows = [_row(contour) for contour in self.contours[start : start + CONTOURS]]
-                writer.write_table(pa.Table.from_pylist(rows, SCHEMAS["contours"]))
+                writer.write_table(_contour_table(self.contours[start : start + CONTOURS]))
 
     @classmethod
     def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
@@ -242,8 +241,17 @@ class Index:
             raise InputError(f"{folder}: was built with {made}, not with this model; build it again")
 
 
-def _row(contour: Contour | None) -> dict[str, Any]:
-    return {name: getattr(contour, name) for name in SCHEMAS["contours"].names} if contour else {}
+def _contour_table(contours: Sequence[Contour | None]) -> pa.Table:
+    """A row each, empty where there is none."""
+    without = pa.array([contour is None for contour in contours])
+    nothing = Contour(np.empty(0, np.float32), np.empty(0, np.bool_), 1.0)
+    held = [contour or nothing for contour in contours]
+    ends = pa.array(np.cumsum([0, *(len(contour.semitones) for contour in held)]), pa.int32())
+    pitch = pa.array(np.concatenate([contour.semitones for contour in held]), pa.float32())
+    voiced = pa.array(np.concatenate([contour.voiced for contour in held]))
+    columns = [pa.ListArray.from_arrays(ends, values, mask=without) for values in (pitch, voiced)]
+    frame_s = pa.array([contour.frame_s if contour else None for contour in contours], pa.float64())
+    return pa.Table.from_arrays([*columns, frame_s], schema=SCHEMAS["contours"])
 
 
 def _clear(*folders: Path) -> None:
