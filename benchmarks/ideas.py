@@ -143,6 +143,7 @@ def directions(songs: int = 5000, windows: int = 190, hum_windows: int = 28) -> 
     query = SimpleNamespace(
         windows=SimpleNamespace(tempo_ratio=2.0 ** ((order % 9 - 4) / 4), start_s=2.0 * (order // 9)),
         embeddings=SimpleNamespace(vectors=rng.standard_normal((hum_windows, 128), np.float32)),
+        contour=SimpleNamespace(length_s=10.0),
     )
     ordered = Sequence(index)
     few = Projected(ordered.whole, FusionConfig.directions)

@@ -204,7 +204,7 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     rows = np.argsort(-np.diff(lines.ends))[len(lines.lines) // 2 :][:some]  # of median length and below
     levels = [lines.lines[row].level.astype(np.int64) for row in rows]
     keys = np.arange(0, LEVELS, LEVELS // 12)
-    every = np.arange(len(lines.lines))
+    every = lines.whole(np.arange(len(lines.lines)))
     runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every) for name, one in ours.items()}
     scale = dict.fromkeys(ours, 1000 / songs * 12 / KEYS)
     agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, then to scale")

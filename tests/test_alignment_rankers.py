@@ -15,9 +15,10 @@ from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
 from humfind.index.flat import FlatIndex, halved
 from humfind.rankers import Dtw, Fusion, Sequence, cells, dtw, evalue, sequence
-from humfind.rankers.diagonals import Diagonal, Look, Projected
+from humfind.rankers.diagonals import Diagonal, Look, Projected, groups
+from humfind.rankers.dtw import Stretches
 from humfind.rankers.fusion import probabilities
-from humfind.rankers.lines import LEVELS, Line, line_of
+from humfind.rankers.lines import LEVELS, Line, Places, line_of
 from humfind.types import Contour, InputError
 
 SONGS = 30
@@ -81,8 +82,8 @@ def test_the_quick_alignment_is_the_plain_one():
     songs = ranker.lines[0.12]
     hum = (rng.integers(0, cells.PITCHES, 15) * (LEVELS // cells.PITCHES)).astype(np.int16)
     marks = np.zeros(15, bool)
-    costs = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, np.arange(4))
-    best, at = 15 * costs.best[0], costs.key[0]
+    found = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, songs.whole(np.arange(4)))
+    best, at = 15 * found.best[0], found.key[0]
     off = np.float32(CONFIG.off_start), np.float32(CONFIG.off_end)
     steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
@@ -90,12 +91,15 @@ def test_the_quick_alignment_is_the_plain_one():
         part = slice(songs.ends[row], songs.ends[row + 1])
         level, start, end = songs.level[part], songs.start[part], songs.end[part]
         plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(cells.KEYS)], axis=0, initial=np.inf)
-        for block in range(songs.blocks[row + 1] - songs.blocks[row]):
+        blocks = np.flatnonzero(found.owner == row)
+        for block, cost in enumerate(best[blocks]):
             least = plain[block * songs.per_block : (block + 1) * songs.per_block].min()
-            found = best[songs.blocks[row] + block]
-            assert found == pytest.approx(least, abs=0.02) if np.isfinite(least) else found == np.inf
-        first_block = int(songs.blocks[row])
-        key = int(at[first_block + np.argmin(best[first_block : songs.blocks[row + 1]])])
+            assert cost == pytest.approx(least, abs=0.02) if np.isfinite(least) else cost == np.inf
+        assert found.end[blocks].tolist() == [
+            *range(part.start + songs.per_block, part.stop, songs.per_block),
+            part.stop,
+        ]
+        key = int(at[blocks[np.argmin(best[blocks])]])
         moved = (hum + key * (LEVELS // cells.KEYS)) % LEVELS
         first, last = cells.trace(level, start, end, *off, moved, costs, *steps)
         if np.isfinite(plain.min()):
@@ -167,9 +171,10 @@ def test_a_shortlist_of_all_places_has_the_evidence_of_all(index):
     for song in range(0, SONGS, 6):
         query = query_of(song, 2)
         exact = ordered.evidence(query)[0]
-        best, log_e = ordered.shortlist(query, seen, 10**6, 8)
-        assert best[0] == np.argmin(exact) == song
-        assert log_e[best] == pytest.approx(exact[best], rel=1e-6)  # 32 bits: other windows are multiplied together
+        places, log_e = ordered.shortlist(query, seen, 10**6, 8)
+        assert places.recording[0] == np.argmin(exact) == song
+        assert places.start_s[0] <= 7 <= places.end_s[0] - 6
+        assert log_e == pytest.approx(exact, rel=1e-5)  # 32 bits: other windows are multiplied together
 
 
 def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
@@ -180,10 +185,10 @@ def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
             Diagonal.of(query.windows, query.embeddings.vectors, ratio, ordered.whole.hop_s)
             for ratio in np.unique(query.windows.tempo_ratio)
         ]
-        every = ordered._least(asked, ordered.whole, ordered.whole.recordings())
+        every = ordered._least(asked, ordered.whole, ordered.whole.groups)
         some = np.arange(0, len(ordered.block_owner), 3)
         near = ordered._around(some, max(int(one.hops[-1]) for one in asked))
-        least = ordered._least(asked, ordered.whole, near)
+        least = ordered._least(asked, ordered.whole, groups(near))
         assert least[:, some] == pytest.approx(every[:, some], rel=1e-4)
         assert np.isinf(np.delete(least, some, axis=1)).all()
 
@@ -193,11 +198,13 @@ def test_a_shortlist_is_told_what_chance_does_by_songs_that_are_not_in_it(index,
     ordered = Sequence(index)
     query = query_of(7, 2, length_s=9.0)
     exact = ordered.evidence(query)[0]
-    best, log_e = ordered.shortlist(query, Projected(ordered.whole, 8), 12, 3)
-    assert best[0] == 7
-    assert np.all(log_e[best] != exact[best])
-    assert log_e[best] == pytest.approx(exact[best], rel=0.6)
-    assert np.sum(log_e < evalue.NOWHERE / 2) < SONGS
+    places, log_e = ordered.shortlist(query, Projected(ordered.whole, 8), 12, 3)
+    assert len(places.recording) == 3
+    assert places.recording[0] == 7
+    somewhere = log_e < evalue.NOWHERE / 2
+    assert np.all(log_e[somewhere] != exact[somewhere])
+    assert log_e[places.recording] == pytest.approx(exact[places.recording], rel=0.6)
+    assert np.sum(somewhere) <= 12
 
 
 def test_what_the_witnesses_say_is_what_the_rankers_answer(index):
@@ -213,14 +220,52 @@ def test_what_the_witnesses_say_is_what_the_rankers_answer(index):
         assert list(search.search(query, index, ranker).music_ids) == ids
 
 
-def test_only_the_shortlist_is_aligned_and_what_tells_of_chance(index, monkeypatch):
-    monkeypatch.setattr(dtw, "CHANCE", 15)
+def places_of(*given: tuple[int, float, float]) -> Places:
+    recording, start_s, end_s = (np.array(column) for column in zip(*given, strict=True))
+    return Places(recording, start_s, end_s)
+
+
+def test_only_places_are_aligned_and_what_tells_of_chance(index, monkeypatch):
+    monkeypatch.setattr(dtw, "CHANCE_AT_PLACES", 15)
     ranker, aligned = Dtw(index), []
     monkeypatch.setattr(ranker, "_align", lambda *given: aligned.append(given[2]) or Dtw._align(ranker, *given))
-    evidence = ranker.evidence(query_of(3), np.array([1, 3]))
-    assert [one.tolist() for one in aligned] == [[0, 1, 3, 6, 12, 18, 24]] * len(CONFIG.tempos)
+    query = query_of(3, tempo=1.25)
+    evidence = ranker.evidence(query, places_of((3, 4.0, 16.0), (1, 2.0, 9.0)))
+    told, there = aligned[: len(CONFIG.tempos)], aligned[len(CONFIG.tempos) :]
+    assert [one.recording.tolist() for one in told] == [[0, 6, 12, 18, 24]] * len(CONFIG.tempos)
+    assert [one.recording.tolist() for one in there] == [[1, 3]] * len(CONFIG.tempos)
     assert np.flatnonzero(evidence.log_e < evalue.NOWHERE / 2).tolist() == [1, 3]
     assert np.argmin(evidence.log_e) == 3
+    every = ranker.evidence(query)
+    assert ranker.match(query, 3, evidence) == ranker.match(query, 3, every)
+    elsewhere = ranker.evidence(query, places_of((3, 13.0, 25.0)))
+    assert elsewhere.log_e[3] > evidence.log_e[3] + 3
+
+
+def test_places_that_overlap_are_one_stretch(index):
+    songs = Dtw(index).lines[CONFIG.frame_s]
+    places = places_of((2, 9.0, 14.0), (1, -2.0, 6.0), (2, 4.0, 10.0), (1, 8.0, 99.0), (2, 15.0, 17.0))
+    found = songs.around(places)
+    assert found.recording.tolist() == [1, 1, 2, 2]
+    for row, (start_s, end_s) in enumerate(((-2, 6), (8, 99), (4, 14), (15, 17))):
+        begin, end = songs.ends[found.recording[row]], songs.ends[found.recording[row] + 1]
+        time_s = songs.lines[found.recording[row]].time_s
+        inside = begin + np.flatnonzero((time_s >= start_s) & (time_s < end_s))
+        assert (found.first[row], found.end[row]) == (inside[0], inside[-1] + 1)
+        assert begin <= found.first[row] < found.end[row] <= end
+
+
+def test_short_stretches_side_by_side_are_as_alone(index):
+    ranker = Dtw(index, threads=1)
+    hum, songs = ranker._pair(query_of(3).contour, 1.0, CONFIG.frame_s)
+    first = songs.ends[:-1] + np.arange(SONGS) % 7
+    end = first + 20 + 3 * np.arange(SONGS)
+    end[4] = first[4]  # one that is empty
+    found = ranker._align(hum, songs, Stretches(np.arange(SONGS), first, end))
+    for row in range(SONGS):
+        alone = ranker._align(hum, songs, Stretches(np.array([row]), first[row : row + 1], end[row : row + 1]))
+        assert (found.best[:, found.owner == row] == alone.best).all()
+        assert (found.key[:, found.owner == row] == alone.key).all()
 
 
 @pytest.mark.parametrize(("shift", "tempo"), [(-5, 1.25), (3.5, 0.8), (-4, 3.6)])
@@ -263,7 +308,11 @@ def test_the_own_key_is_preferred_and_no_other_is_lost(index):
     assert moved == pytest.approx(anywhere + np.log(1 - 0.4), abs=0.1)
 
 
-@pytest.mark.parametrize("make", [Dtw, Sequence, Fusion])
+def of_a_shortlist(index):
+    return Fusion(index, RankConfig(fusion=FusionConfig(exhaustive=10)))
+
+
+@pytest.mark.parametrize("make", [Dtw, Sequence, Fusion, of_a_shortlist])
 def test_silence_is_ranked_all_the_same(index, make):
     hum = hum_of(0, 2.0, 6.0)
     query = search.make_query("q", replace(hum, hz=np.zeros_like(hum.hz)), MODEL)

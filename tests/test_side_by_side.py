@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.side_by_side import Stage, in_turns, machine, markdown, pick
 from benchmarks.growth import exponents
+from benchmarks.side_by_side import Stage, in_turns, machine, markdown, pick
 from humfind.plots.speed import grown, side_by_side
 
 

@@ -28,7 +28,7 @@ from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
 
 FORMAT_VERSION = 2
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
-CONTOURS = 200  # written together
+CONTOURS = 50  # written together
 SCHEMAS = {
     "songs": pa.schema(
         [
@@ -109,12 +109,12 @@ class Index:
     @classmethod
     def build(cls, entries: Iterable[Entry], info: IndexInfo) -> Index:
         """Raises InputError where there is no entry."""
-        songs, contours, recording, columns, vectors, small = [], [], [], [], [], []
+        songs, contours, counts, columns, vectors, small = [], [], [], [], [], []
         held = 0
-        for row, entry in enumerate(entries):
+        for entry in entries:
             songs.append(entry.song)
             contours.append(entry.contour)
-            recording.append(np.full(len(entry.windows), row, dtype=np.int64))
+            counts.append(len(entry.windows))
             columns.append(np.stack([entry.windows.start_s, entry.windows.length_s, entry.windows.key]))
             small.append(halved(entry.embeddings.vectors))
             held += len(entry.embeddings)
@@ -128,7 +128,7 @@ class Index:
         return cls(
             tuple(songs),
             tuple(contours),
-            np.concatenate(recording),
+            np.repeat(np.arange(len(songs)), counts),
             start_s,
             length_s,
             key,

@@ -10,6 +10,7 @@ from humfind.rankers.lines import LEVELS
 KEYS = 24  # transpositions: quarter tones
 PITCHES = 48  # that a hum is rounded to, an octave: each is a row of costs
 LANES = 64  # cells that are computed together, four registers of them
+TOGETHER = 1500  # frames of short stretches that are aligned side by side
 OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
@@ -21,7 +22,8 @@ def align(
     end: np.ndarray,
     off_start: np.int16,
     off_end: np.int16,
-    ends: np.ndarray,
+    first: np.ndarray,
+    stop: np.ndarray,
     blocks: np.ndarray,
     per_block: int,
     rows: np.ndarray,
@@ -32,36 +34,50 @@ def align(
     best: np.ndarray,
     best_key: np.ndarray,
 ) -> None:
-    """Fill ``best`` and ``best_key`` for the recordings ``rows``.
+    """Fill ``best`` and ``best_key`` for the stretches ``rows``, of frames ``first`` to ``stop``.
 
     One row of the matrix is computed from the two before it alone, so that its cells are independent of each other, and
-    sixteen or more fit into a register: that is what makes it quick. A path costs at most ROOM, so neither FREE + a
-    path's cost nor UNREACHED + it overflows. Rows are filled up to whole ``LANES``: what lies there reaches no frame.
+    sixteen or more fit into a register: that is what makes it quick. Short stretches lie side by side in one matrix,
+    with two cells that nothing reaches after each: a step passes over one at most. A path costs at most ROOM, so
+    neither FREE + a path's cost nor UNREACHED + it overflows. Rows are filled up to whole ``LANES``: what lies there
+    reaches no frame.
     """
     per_key = PITCHES // KEYS
     circle = np.concatenate((costs, costs))  # spares a division for each cell
-    for song in rows:
-        a, m = ends[song], ends[song + 1] - ends[song]
-        if m == 0:
-            continue
+    length = (stop - first)[rows]
+    done = 0
+    while done < len(rows):
+        begin = done
+        done += 1
+        m = length[begin] + 2
+        while done < len(rows) and m + length[done] <= TOGETHER:
+            m += length[done] + 2
+            done += 1
         width = -(-m // LANES) * LANES
-        opening, ending = np.zeros(width, np.int16), np.zeros(m, np.int16)
-        for j in range(m):
-            opening[j] = np.int16(0) if start[a + j] else off_start
-            ending[j] = np.int16(0) if end[a + j] else off_end
+        opening, ending = np.zeros(width, np.int16), np.zeros(width, np.int16)
         local = np.zeros((PITCHES, width), np.int16)  # cost of each frame for each pitch class
-        for pitch in range(PITCHES):
-            _look_up(local[pitch][:m], circle, level[a : a + m], LEVELS - pitch * (LEVELS // PITCHES))
         three = np.empty((3, width + 2), np.int16)  # this row and those before, after two cells that nothing reaches
+        at = np.zeros(done - begin + 1, np.int64)  # where each one's cells begin, and where its two others end
+        at[1:] = np.cumsum(length[begin:done] + 2)
+        for k in range(done - begin):
+            a, count = first[rows[begin + k]], length[begin + k]
+            for j in range(count):
+                opening[at[k] + j] = np.int16(0) if start[a + j] else off_start
+                ending[at[k] + j] = np.int16(0) if end[a + j] else off_end
+            for pitch in range(PITCHES):
+                offset = LEVELS - pitch * (LEVELS // PITCHES)
+                _look_up(local[pitch][at[k] : at[k] + count], circle, level[a : a + count], offset)
         for key in range(KEYS):
-            last = _rows(three, local, opening, (hum + key * per_key) % PITCHES, faster, slower)
-            for block in range(blocks[song + 1] - blocks[song]):
-                first, stop = block * per_block, min(m, (block + 1) * per_block)
-                least = _least(last[first + 2 : stop + 2], ending[first:stop])
-                for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
-                    if least < best[kind, blocks[song] + block]:
-                        best[kind, blocks[song] + block] = least
-                        best_key[kind, blocks[song] + block] = key
+            last = _rows(three, local, opening, (hum + key * per_key) % PITCHES, faster, slower, at[1:])[2:]
+            for k in range(done - begin):
+                row, until = rows[begin + k], at[k] + length[begin + k]
+                for block in range(blocks[row], blocks[row + 1]):
+                    here = at[k] + (block - blocks[row]) * per_block
+                    least = _least(last[here : min(until, here + per_block)], ending[here:until])
+                    for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
+                        if least < best[kind, block]:
+                            best[kind, block] = least
+                            best_key[kind, block] = key
 
 
 # Loops of their own functions, and every sum cast back to 16 bits: else they are not compiled to vectors.
@@ -75,17 +91,25 @@ def _look_up(local: np.ndarray, circle: np.ndarray, level: np.ndarray, offset: i
 
 @njit(nogil=True, cache=True, boundscheck=False)
 def _rows(
-    three: np.ndarray, local: np.ndarray, opening: np.ndarray, hum: np.ndarray, faster: np.int16, slower: np.int16
+    three: np.ndarray,
+    local: np.ndarray,
+    opening: np.ndarray,
+    hum: np.ndarray,
+    faster: np.int16,
+    slower: np.int16,
+    ends: np.ndarray,
 ) -> np.ndarray:
-    """The last row of the matrix of one transposition."""
+    """The last row of the matrix of one transposition. ends: of each stretch's cells and the two after them."""
     one, two, new = three[0], three[1], three[2]
     one[:2], new[:2], two[:] = UNREACHED, UNREACHED, UNREACHED
     here = local[hum[0]]
     _open(one, here, opening)
+    _part(one, ends)
     for i in range(1, len(hum)):
         there = here
         here = local[hum[i]]
         _row(new, one, two, here, there, faster, slower)
+        _part(new, ends)
         two, one, new = one, new, two
     return one
 
@@ -94,6 +118,12 @@ def _rows(
 def _open(one: np.ndarray, here: np.ndarray, opening: np.ndarray) -> None:
     for j in range(len(here)):
         one[j + 2] = np.int16(np.int16(np.int16(FREE) + here[j]) + opening[j])
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _part(row: np.ndarray, ends: np.ndarray) -> None:
+    for end in ends:
+        row[end], row[end + 1] = UNREACHED, UNREACHED  # a row begins with two other cells
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numba import njit
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from humfind.rankers.lines import ends_of
 from humfind.types import Floats, Ints, Windows
 
-GROUP_ROWS = 16_384  # song windows compared together: their products fit the cache
+GROUP_ROWS = 8_192  # song windows compared together: their products fit the cache
 SAMPLE = 65_536  # song windows that tell in which directions they differ
 
 
@@ -36,6 +37,11 @@ class Look:
     begin: Ints
     hop_s: float
 
+    @cached_property
+    def groups(self) -> list[Group]:
+        """All recordings."""
+        return list(groups(self.recordings()))
+
     def recordings(self, chosen: NDArray[np.bool_] | slice = slice(None)) -> Pieces:
         """Whole recordings."""
         first, end = self.begin[:-1][chosen], self.begin[1:][chosen]
@@ -44,20 +50,31 @@ class Look:
 
 @dataclass(frozen=True)
 class Diagonal:
-    """A hum's windows at one tempo. hops: (k,) how many of a song's windows each lies after the first. vectors: (k,
-    dim). own: the sum of their products with themselves."""
+    """A hum's windows at one tempo, added up where they fall on the same one of a song's. hops: (k,) how many of a
+    song's windows each lies after the first. times: (k,) how many are one. vectors: (k, dim), minus twice their sum.
+    own: the sum of their products with themselves. windows: how many they are in all."""
 
     hops: Ints
+    times: Floats
     vectors: Floats
     own: np.float32
+    windows: np.float32
 
     @classmethod
     def of(cls, windows: Windows, vectors: Floats, ratio: np.float32, hop_s: float) -> Diagonal:
         """vectors: of all the hum's windows. hop_s: between a song's."""
         chosen = np.flatnonzero(windows.tempo_ratio == ratio)
         song_s = windows.start_s[chosen] / ratio
-        hops = np.round((song_s - song_s[0]) / hop_s).astype(np.int64)
-        return cls(hops, vectors[chosen], np.square(vectors[chosen]).sum(dtype=np.float32))
+        hops, row = np.unique(np.round((song_s - song_s[0]) / hop_s).astype(np.int64), return_inverse=True)
+        times = np.bincount(row).astype(np.float32)
+        added = np.zeros((len(hops), vectors.shape[1]), np.float32)
+        np.add.at(added, row, -2 * vectors[chosen])
+        own = np.square(vectors[chosen]).sum(dtype=np.float32)
+        return cls(hops, times, added, own, np.float32(len(chosen)))
+
+    def compare(self, products: Floats, begin: Ints, block: Ints, squares: Floats, least: Floats) -> None:
+        """``diagonals`` with these windows. products: (k, windows), of ``vectors`` with the songs'."""
+        diagonals(products, self.hops, self.times, self.own, self.windows, begin, block, squares, least)
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,15 @@ class Pieces:
     def __add__(self, other: Pieces) -> Pieces:
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return Pieces(*(np.concatenate(pair) for pair in pairs))
+
+
+class Group(NamedTuple):
+    """Pieces that are compared together. begin: where each one's rows begin among the group's, and where the last's
+    end. rows: of a ``Look``. counted: which of them are places that are compared, where not all are."""
+
+    begin: Ints
+    rows: slice | Ints
+    counted: NDArray[np.bool_] | None
 
 
 class Projected:
@@ -97,9 +123,8 @@ class Projected:
         return found
 
 
-def groups(pieces: Pieces) -> Iterator[tuple[Ints, slice | Ints, NDArray[np.bool_] | None]]:
-    """As many pieces together as fit the cache: where each one's rows begin among the group's and where the last's end,
-    the rows, and which of them are places that are compared where not all are."""
+def groups(pieces: Pieces) -> Iterator[Group]:
+    """As many pieces together as fit the cache."""
     length = pieces.end - pieces.first
     full = np.unique((np.cumsum(length) - length) // GROUP_ROWS, return_index=True)[1]
     for group in np.split(np.arange(len(length)), full[1:]):
@@ -107,17 +132,19 @@ def groups(pieces: Pieces) -> Iterator[tuple[Ints, slice | Ints, NDArray[np.bool
         first, places, end = pieces.first[group], pieces.places[group], pieces.end[group]
         all_count = bool((places == end).all())
         if all_count and end[-1] - first[0] == begin[-1]:  # one after the other
-            yield begin, slice(first[0], end[-1]), None
+            yield Group(begin, slice(first[0], end[-1]), None)
             continue
         rows = np.arange(begin[-1]) + np.repeat(first - begin[:-1], length[group])
-        yield begin, rows, None if all_count else rows < np.repeat(places, length[group])
+        yield Group(begin, rows, None if all_count else rows < np.repeat(places, length[group]))
 
 
 @njit(nogil=True, cache=True)
 def diagonals(
     products: np.ndarray,
     hops: np.ndarray,
+    times: np.ndarray,
     own: np.float32,
+    windows: np.float32,
     begin: np.ndarray,
     block: np.ndarray,
     squares: np.ndarray,
@@ -130,15 +157,14 @@ def diagonals(
     total = np.full(len(squares), own)
     for k in range(len(hops)):
         inside = max(0, len(total) - hops[k])
-        _add(total[:inside], products[k, hops[k] :], squares[hops[k] :])
+        _add(total[:inside], products[k, hops[k] :], squares[hops[k] :], times[k])
     for song in range(len(begin) - 1):
         start, end = begin[song], begin[song + 1]
         for row in range(max(start, end - hops[-1]), end):  # those from which the hum reaches beyond the end
             total[row] = own
             for k in range(len(hops)):
                 at = min(row + hops[k], end - 1)
-                total[row] += squares[at] - np.float32(2) * products[k, at]
-    windows = np.float32(len(hops))
+                total[row] += times[k] * squares[at] + products[k, at]
     row = 0
     while row < len(total):
         here, lowest = block[row], total[row]
@@ -150,7 +176,7 @@ def diagonals(
 
 
 @njit(nogil=True, cache=True)
-def _add(total: np.ndarray, products: np.ndarray, squares: np.ndarray) -> None:
+def _add(total: np.ndarray, products: np.ndarray, squares: np.ndarray, times: np.float32) -> None:
     """A function of its own, so that it is compiled to vectors."""
     for row in range(len(total)):
-        total[row] += squares[row] - np.float32(2) * products[row]
+        total[row] += times * squares[row] + products[row]

@@ -5,8 +5,8 @@ A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, a
 the logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 
-Where there are many songs, all are looked at in frames twice as long, a quarter of the work, and the best are aligned
-again in fine ones.
+Where there are more than some songs, all are looked at in frames twice as long, a quarter of the work, and the best are
+aligned again in fine ones; where there are many, it is told at which places a hum may lie, and aligned there alone.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from humfind.config import DtwConfig
 from humfind.cores import cores
 from humfind.rankers.cells import FREE, KEYS, PITCHES, ROOM, UNREACHED, align, trace
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, drawn, log_evalues
-from humfind.rankers.lines import LEVELS, Line, ends_of, line_of, near, within
+from humfind.rankers.lines import LEVELS, Line, Places, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
 CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
+CHANCE_AT_PLACES = 1000  # so many where all others are: what chance does is then the same for all
 
 
 class Songs(Protocol):
@@ -43,12 +44,23 @@ class Songs(Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A search's outcome, a row a recording. log_e: smaller is better. tempo, key: at which it was found."""
+    """A search's outcome, a row a recording. log_e: smaller is better. tempo, key: at which it was found. end: of its
+    block of the line, the frame after the last."""
 
     log_e: NDArray[np.float64]
     tempo: NDArray[np.float64]
     key: Ints
+    end: Ints
     frame_s: float
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Parts of lines: (n,) the recording, the first frame, the one after the last."""
+
+    recording: Ints
+    first: Ints
+    end: Ints
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,6 @@ class Lines:
     start: NDArray[np.bool_]
     end: NDArray[np.bool_]
     ends: Ints
-    blocks: Ints  # (recordings + 1,) where each one's blocks begin
     per_block: int
 
     @classmethod
@@ -75,26 +86,48 @@ class Lines:
             np.concatenate(first),
             np.concatenate(last),
             ends,
-            ends_of([-(-len(line.level) // per_block) for line in lines]),
             per_block,
         )
+
+    def whole(self, rows: Ints) -> Stretches:
+        """Whole recordings."""
+        return Stretches(rows, self.ends[rows], self.ends[rows + 1])
+
+    def around(self, places: Places) -> Stretches:
+        """Those frames, once where places overlap."""
+        order = np.lexsort((places.start_s, places.recording))
+        times = [self.lines[row].time_s for row in places.recording[order]]
+        first, end = (
+            self.ends[places.recording[order]]
+            + [time_s.searchsorted(at) for time_s, at in zip(times, seconds[order], strict=True)]
+            for seconds in (places.start_s, places.end_s)
+        )
+        reach = np.maximum.accumulate(end)
+        begins = np.append(True, first[1:] >= reach[:-1])
+        lasts = np.append(np.flatnonzero(begins)[1:] - 1, len(end) - 1)
+        return Stretches(places.recording[order][begins], first[begins], reach[lasts])
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Of each block of the recordings that a hum was aligned with, at one tempo: the smallest cost of a path that ends
-    there and its transposition, in any key and in the song's own, (2, blocks). owner: (blocks,) the recording.
-    places: (recordings,) how many a hum could have in each of all."""
+    """Of each block that a hum was aligned with, at one tempo: the smallest cost of a path that ends there and its
+    transposition, in any key and in the song's own, (2, blocks). owner: (blocks,) the recording, which never falls.
+    end: (blocks,) the frame after the last. places: (recordings,) how many a hum could have in each of all."""
 
     best: NDArray[np.float64]
     key: Ints
     owner: Ints
+    end: Ints
     places: NDArray[np.float64]
 
-    def chances(self, rows: Ints) -> list[Chance]:
-        """What the recordings ``rows`` tell of it, in any key and in the song's own."""
-        told = np.isin(self.owner, rows)
-        return [Chance.of(best[told]) for best in self.best]
+    def of(self, rows: Ints) -> Costs:
+        """Of these recordings alone."""
+        among = np.isin(self.owner, rows)
+        return Costs(self.best[:, among], self.key[:, among], self.owner[among], self.end[among], self.places)
+
+    def chances(self) -> list[Chance]:
+        """What they tell of it, in any key and in the song's own."""
+        return [Chance.of(best) for best in self.best]
 
 
 class Dtw:
@@ -122,39 +155,48 @@ class Dtw:
         return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
     def evidence(
-        self, query: Query, shortlist: Ints | None = None, prior: NDArray[np.float64] | None = None
+        self, query: Query, places: Places | None = None, prior: NDArray[np.float64] | None = None
     ) -> Evidence:
-        """Of every recording, or of a shortlist: the others match nowhere. prior: (recordings,) added to the log
-        E-values of the first look where it is decided which recordings are aligned again."""
-        fine, count = self.config.frame_s, len(self.contours)
-        sample = np.flatnonzero(drawn(count, int(self.lines[fine].blocks[-1]), CHANCE))
-        rows = np.arange(count) if shortlist is None else np.sort(shortlist)
-        chance = rows if shortlist is None else sample
-        aligned = np.union1d(rows, chance)
-        if len(rows) <= self.config.again:
-            found = self._costs(query.contour, fine, aligned)
-            return self._evidence(found, [one.chances(chance) for one in found], rows, fine)
-        coarse = self._costs(query.contour, 2 * fine, aligned)
-        first = self._evidence(coarse, [one.chances(chance) for one in coarse], rows, 2 * fine)
+        """Of every recording, or at some places: where there are none, nothing matches. prior: (recordings,) added to
+        the log E-values of the first look where it is decided which recordings are aligned again."""
+        contour, fine, count = query.contour, self.config.frame_s, len(self.contours)
+        every = np.arange(count)
+        if places is not None:
+            sample = np.flatnonzero(drawn(count, self._blocks(fine), CHANCE_AT_PLACES))
+            chances = [one.chances() for one in self._costs(contour, fine, sample)]
+            return self._evidence(self._costs(contour, fine, places), chances, fine)
+        if count <= self.config.again:
+            found = self._costs(contour, fine, every)
+            return self._evidence(found, [one.chances() for one in found], fine)
+        coarse = self._costs(contour, 2 * fine, every)
+        first = self._evidence(coarse, [one.chances() for one in coarse], 2 * fine)
         likely = first.log_e if prior is None else first.log_e + prior
-        best = np.sort(rows[np.argsort(likely[rows], kind="stable")[: self.config.again]])
-        found = self._costs(query.contour, fine, np.union1d(best, sample))
-        second = self._evidence(found, [one.chances(sample) for one in found], best, fine)
-        for old, new in ((first.log_e, second.log_e), (first.tempo, second.tempo), (first.key, second.key)):
-            old[best] = new[best]
+        best = np.sort(np.argsort(likely, kind="stable")[: self.config.again])
+        sample = np.flatnonzero(drawn(count, self._blocks(fine), CHANCE))
+        found = self._costs(contour, fine, np.union1d(best, sample))
+        chances = [one.of(sample).chances() for one in found]
+        second = self._evidence([one.of(best) for one in found], chances, fine)
+        for name in ("log_e", "tempo", "key", "end"):
+            getattr(first, name)[best] = getattr(second, name)[best]
         return replace(first, frame_s=fine)
 
-    def _costs(self, contour: Contour, frame_s: float, rows: Ints) -> list[Costs]:
-        """The hum aligned with the recordings ``rows``, at each tempo."""
-        return [self._align(*self._pair(contour, tempo, frame_s), rows) for tempo in self.config.tempos]
+    def _costs(self, contour: Contour, frame_s: float, where: Ints | Places) -> list[Costs]:
+        """The hum aligned at each tempo, with whole recordings or at places."""
+        found = []
+        for tempo in self.config.tempos:
+            hum, songs = self._pair(contour, tempo, frame_s)
+            stretches = songs.around(where) if isinstance(where, Places) else songs.whole(where)
+            found.append(self._align(hum, songs, stretches))
+        return found
 
-    def _evidence(self, found: list[Costs], chances: list[list[Chance]], rows: Ints, frame_s: float) -> Evidence:
-        """Of the recordings ``rows``, in order. chances: at each tempo, in any key and in the song's own."""
-        told = [self._log_e(*one, rows) for one in zip(self.config.tempos, found, chances, strict=True)]
-        log_e, key = (np.array(part) for part in zip(*told, strict=True))
+    def _evidence(self, found: list[Costs], chances: list[list[Chance]], frame_s: float) -> Evidence:
+        """chances: at each tempo, in any key and in the song's own."""
+        told = [self._log_e(*one) for one in zip(self.config.tempos, found, chances, strict=True)]
+        log_e, key, end = (np.array(part) for part in zip(*told, strict=True))
         first = np.argmin(log_e, axis=0)
         every = np.arange(len(first))
-        return Evidence(log_e[first, every], np.array(self.config.tempos)[first], key[first, every], frame_s)
+        tempo = np.array(self.config.tempos)[first]
+        return Evidence(log_e[first, every], tempo, key[first, every], end[first, every], frame_s)
 
     def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
         """Where in a recording the hum lies best."""
@@ -162,8 +204,9 @@ class Dtw:
         if evidence.log_e[recording] >= NOWHERE:
             return nowhere
         hum, songs = self._pair(query.contour, float(evidence.tempo[recording]), evidence.frame_s)
-        rows = slice(songs.ends[recording], songs.ends[recording + 1])
-        time_s = songs.lines[recording].time_s
+        begin, end = songs.ends[recording], evidence.end[recording]
+        rows = slice(max(begin, end - songs.per_block - 2 * len(hum.level)), end)  # no path is longer
+        time_s = songs.lines[recording].time_s[rows.start - begin :]
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         key = int(evidence.key[recording])
         level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
@@ -189,34 +232,44 @@ class Dtw:
     def _songs_frame_s(frame_s: float, tempo: float) -> float:
         return frame_s * max(1.0, 1.0 / tempo)
 
-    def _log_e(self, tempo: float, found: Costs, chances: list[Chance], rows: Ints) -> tuple[NDArray[np.float64], Ints]:
-        every, key = np.full(len(self.contours), NOWHERE), np.zeros(len(self.contours), np.int64)
-        among = np.isin(found.owner, rows)
-        owner = np.searchsorted(rows, found.owner[among])
-        best, keys = found.best[:, among], found.key[:, among]
+    def _log_e(self, tempo: float, found: Costs, chances: list[Chance]) -> tuple[NDArray[np.float64], Ints, Ints]:
+        """Of each recording, NOWHERE where none of its blocks was aligned; the key and the end of its best block."""
+        every = np.full(len(self.contours), NOWHERE)
+        key, end = np.zeros((2, len(every)), np.int64)
+        begins = np.diff(found.owner, prepend=-1) != 0
+        rows, owner = found.owner[begins], np.cumsum(begins) - 1
         places = found.places[rows] if self.config.length_correction else np.ones(len(rows))
         share = (1 - self.config.own_key, self.config.own_key)  # of hums in any key, and in the song's own
         log_e, at = np.empty((2, len(rows))), np.zeros((2, len(rows)), np.int64)
         for row in range(2):
-            told = log_evalues(best[row], owner, places, chances[row])
+            told = log_evalues(found.best[row], owner, places, chances[row])
             log_e[row] = told - np.log(share[row]) if share[row] else np.inf
-            cheapest = np.lexsort((best[row], owner))  # each recording's cheapest block first
-            chosen = cheapest[np.flatnonzero(np.diff(owner[cheapest], prepend=-1))]
-            at[row, owner[chosen]] = keys[row, chosen]
-        key[rows] = np.where(log_e[1] < log_e[0], at[1], at[0])
+            at[row] = np.lexsort((found.best[row], owner))[begins]  # each recording's cheapest block
+        kept = (log_e[1] < log_e[0]).astype(np.int64)
+        block = at[kept, np.arange(len(rows))]
+        key[rows], end[rows] = found.key[kept, block], found.end[block]
         every[rows] = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
-        return every + self.config.other_tempo * abs(np.log2(tempo)), key
+        return every + self.config.other_tempo * abs(np.log2(tempo)), key, end
 
-    def _align(self, hum: Line, songs: Lines, chosen: Ints) -> Costs:
-        """The hum with the recordings ``chosen``, in the 16-bit units that the longest path leaves room for, the hum's
-        pitch to one of ``PITCHES``."""
-        blocks = within(songs.blocks, chosen)
-        owner = np.repeat(chosen, np.diff(songs.blocks)[chosen])
+    def _blocks(self, frame_s: float) -> int:
+        """Of all recordings."""
+        songs = self.lines[frame_s]
+        return int(np.sum(-(-np.diff(songs.ends) // songs.per_block)))
+
+    def _align(self, hum: Line, songs: Lines, chosen: Stretches) -> Costs:
+        """In the 16-bit units that the longest path leaves room for, the hum's pitch to one of ``PITCHES``."""
+        length = chosen.end - chosen.first
+        blocks = ends_of(-(-length // songs.per_block))
+        owner = np.repeat(chosen.recording, np.diff(blocks))
+        begin = np.arange(blocks[-1]) - np.repeat(blocks[:-1], np.diff(blocks))
+        end = np.repeat(chosen.first, np.diff(blocks)) + songs.per_block * (begin + 1)
+        end = np.minimum(end, np.repeat(chosen.end, np.diff(blocks)))
         places = (np.diff(songs.ends) - len(hum.level) / 2) / songs.per_block
+        best = np.full((2, len(owner)), UNREACHED, np.int16)
+        key = np.zeros(best.shape, np.int64)
         if len(hum.level) == 0:
-            return Costs(np.full((2, len(blocks)), np.inf), np.zeros((2, len(blocks)), np.int64), owner, places)
-        longest = np.argsort(-np.diff(songs.ends)[chosen], kind="stable")
-        order = chosen[longest]  # dealt like cards: equal shares of work
+            return Costs(np.full(best.shape, np.inf), key, owner, end, places)
+        order = np.argsort(-length, kind="stable")  # dealt like cards: equal shares of work
         pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
@@ -225,22 +278,20 @@ class Dtw:
         def whole(cost: Floats | np.float32) -> NDArray[np.int16]:
             return np.asarray(np.round(cost / unit), np.int16)
 
-        best = np.full((2, int(songs.blocks[-1])), UNREACHED, np.int16)
-        key = np.zeros(best.shape, np.int64)
         off_start, off_end, faster, slower = (
             np.int16(whole(np.float32(cost))) for cost in (self.config.off_start, self.config.off_end, *self._steps)
         )
-        lines = (songs.level, songs.start, songs.end, off_start, off_end, songs.ends, songs.blocks)
+        lines = (songs.level, songs.start, songs.end, off_start, off_end)
+        stretches = (chosen.first, chosen.end, blocks, songs.per_block)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            align(*lines, songs.per_block, rows, pitches, whole(costs), faster, slower, best, key)
+            align(*lines, *stretches, rows, pitches, whole(costs), faster, slower, best, key)
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
-        found = best[:, blocks]
-        costs_a_frame = (found - float(FREE)) * (unit / len(hum.level))
-        return Costs(np.where(found < UNREACHED, costs_a_frame, np.inf), key[:, blocks], owner, places)
+        costs_a_frame = (best - float(FREE)) * (unit / len(hum.level))
+        return Costs(np.where(best < UNREACHED, costs_a_frame, np.inf), key, owner, end, places)
 
 
 def ranking_of(

@@ -35,12 +35,13 @@ class Chance:
     @classmethod
     def of(cls, best: NDArray[np.floating[Any]]) -> Chance:
         """best: (blocks,) the smallest cost in each block, infinity where none is possible."""
-        possible = best[np.isfinite(best)]
+        possible = np.sort(best[np.isfinite(best)])  # once: quicker than three times a quantile
         if len(possible) == 0:
             return cls(-np.inf, 1.0)
-        low, high = np.quantile(possible, QUANTILES)
+        rows = (len(possible) - 1) * np.array([*QUANTILES, 0.5])
+        low, high, middle = np.interp(rows, np.arange(len(possible)), possible)
         z_low, z_high = (NormalDist().inv_cdf(share) for share in QUANTILES)
-        spread = max((high - low) / (z_high - z_low), 0.02 * abs(float(np.median(possible))), 1e-6)
+        spread = max((high - low) / (z_high - z_low), 0.02 * abs(middle), 1e-6)
         return cls(float(high - z_high * spread), float(spread))
 
 

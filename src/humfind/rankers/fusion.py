@@ -7,6 +7,7 @@ all songs and "none of them", fitted on simulated hums of songs that were there 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from humfind.types import Hits, Query, Ranking
 
 class Fusion:
     """A song's score is the weighted sum of minus its log E-values; ties fall to the smaller music_id. Where there are
-    many recordings, those alone are aligned that the windows put first."""
+    many recordings, the hum is aligned at those places alone that the windows put first."""
 
     hits_per_window = 0
 
@@ -30,7 +31,7 @@ class Fusion:
         self.songs, self.weights = songs, config.fusion
         many = len(songs.recording_song) > self.weights.exhaustive
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
-        few = replace(config.dtw, tempos=config.dtw.tempos[:1], again=self.weights.again)
+        few = replace(config.dtw, tempos=config.dtw.tempos[:1], again=len(songs.recording_song))
         self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), Sequence(songs)
         self.projected = Projected(self.sequence.whole, self.weights.directions) if many else None
 
@@ -40,20 +41,20 @@ class Fusion:
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
         best = np.full(len(self.songs.music_ids), np.inf)
         np.minimum.at(best, self.songs.recording_song, log_e)
-        row_of = {music_id: row for row, music_id in enumerate(self.songs.music_ids)}
         chance = probabilities(best, self.weights.none)
-        answers = [replace(one, probability=float(chance[row_of[one.music_id]])) for one in ranking.answers]
+        rows = [bisect_left(self.songs.music_ids, one.music_id) for one in ranking.answers]
+        answers = [replace(one, probability=float(chance[row])) for one, row in zip(ranking.answers, rows, strict=True)]
         return replace(ranking, answers=tuple(answers))
 
     def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
         """What the alignment and the windows in order say of each recording."""
         if self.projected:
             counts = (self.weights.likely, self.weights.shortlist)
-            shortlist, ordered = self.sequence.shortlist(query, self.projected, *counts)
-        else:
-            shortlist, ordered = None, self.sequence.evidence(query)[0]
+            places, ordered = self.sequence.shortlist(query, self.projected, *counts)
+            return self.dtw.evidence(query, places), ordered
+        ordered = self.sequence.evidence(query)[0]
         prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
-        return self.dtw.evidence(query, shortlist, prior), ordered
+        return self.dtw.evidence(query, prior=prior), ordered
 
     def weigh(self, aligned: Evidence, ordered: NDArray[np.float64]) -> NDArray[np.float64]:
         """(recordings,): the weighted sum of the log E-values."""

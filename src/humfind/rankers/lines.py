@@ -12,10 +12,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from humfind.types import Contour, Ints
+from humfind.types import Contour, Floats, Ints
 
 LEVELS = 96  # an octave
 PHRASE_GAP_S = 0.25  # a rest so long ends a phrase
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a hum may lie: (n,) the recording, (n,) seconds of it."""
+
+    recording: Ints
+    start_s: Floats
+    end_s: Floats
 
 
 @dataclass(frozen=True)
@@ -90,11 +99,3 @@ def near(marks: NDArray[np.bool_], reach: int = 1) -> NDArray[np.bool_]:
 def ends_of(lengths: list[int] | Ints) -> Ints:
     """Where pieces laid end to end begin, and where the last ends: (pieces + 1,)."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def within(ends: Ints, chosen: Ints) -> Ints:
-    """The rows of the ``chosen`` pieces, one after the other. ends: as of ``ends_of``."""
-    lengths = np.diff(ends)[chosen]
-    begin = ends_of(lengths)
-    found: Ints = np.arange(begin[-1]) + np.repeat(ends[chosen] - begin[:-1], lengths)
-    return found

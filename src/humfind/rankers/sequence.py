@@ -10,19 +10,23 @@ tells what chance does.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.rankers.diagonals import Diagonal, Engine, Look, Pieces, Projected, diagonals, groups
+from humfind.rankers.diagonals import Diagonal, Engine, Group, Look, Pieces, Projected, groups
 from humfind.rankers.dtw import ranking_of
 from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, drawn, log_evalues
-from humfind.rankers.lines import ends_of
+from humfind.rankers.lines import Places, ends_of
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
 CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
 FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
+LOOKED_AT = 20_000  # places of the first look, of which one in so many tells how near the likeliest are
+LONGER = 1.3  # than its own tempo makes it, a hum may be where it is aligned with a likely place
+ROOM_S = 2.0  # before and after that
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
@@ -73,30 +77,35 @@ class Sequence:
     def evidence(self, query: Query) -> tuple[NDArray[np.float64], Floats]:
         """Of each recording: log E-value, the hum's tempo at its best place."""
         ratios = _tempos(query)
-        vectors, hop_s = query.embeddings.vectors, self.whole.hop_s
-        asked = [Diagonal.of(query.windows, vectors, ratio, hop_s) for ratio in ratios]
-        least = self._least(asked, self.whole, self.whole.recordings())
-        every = np.arange(len(self.block_owner))
-        return self._log_e(least, ratios, every, every)
+        asked = _asked(query, ratios, self.whole.hop_s)
+        least = self._least(asked, self.whole, self.whole.groups)
+        return _log_e(least, ratios, self.block_owner, self.places, least)
 
     def shortlist(
         self, query: Query, projected: Projected, likely: int, count: int
-    ) -> tuple[Ints, NDArray[np.float64]]:
-        """The ``count`` best recordings, and the log E-values of all, by those places alone that are among the
-        ``likely`` best along few directions, at few tempos and in windows twice as far apart: NOWHERE for recordings
-        that have none."""
+    ) -> tuple[Places, NDArray[np.float64]]:
+        """The ``count`` places where the hum is likeliest to lie, and the log E-values of all recordings, by those
+        places alone that are among the ``likely`` best along few directions, at few tempos and in windows twice as far
+        apart: NOWHERE for recordings that have none."""
         sample = drawn(len(self.places), int(self.blocks[-1]), CHANCE)
         told = np.flatnonzero(sample[self.block_owner])
-        windows, vectors = query.windows, query.embeddings.vectors
-        ratios, few = _tempos(query, FIRST_TEMPOS), projected.look
-        asked = [Diagonal.of(windows, vectors @ projected.axes, ratio, few.hop_s) for ratio in ratios]
-        chosen = self._likeliest(self._least(asked, few, few.recordings()), ratios, told, likely)
+        ratios = _tempos(query, FIRST_TEMPOS)
+        few = projected.look
+        asked = _asked(query, ratios, few.hop_s, projected.axes)
+        first = self._least(asked, few, few.groups)
+        chosen = self._likeliest(first, ratios, told, likely)
         ratios = _tempos(query)
-        asked = [Diagonal.of(windows, vectors, ratio, self.whole.hop_s) for ratio in ratios]
+        asked = _asked(query, ratios, self.whole.hop_s)
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
-        least = self._least(asked, self.whole, self.whole.recordings(sample) + near)
-        log_e = self._log_e(least, ratios, np.union1d(chosen, told), told)[0]
-        return np.argsort(log_e, kind="stable")[:count], log_e
+        least = self._least(asked, self.whole, groups(self.whole.recordings(sample) + near))
+        owner, every = self.block_owner[chosen], np.arange(len(chosen))
+        by_block, tempo = _log_e(least[:, chosen], ratios, every, self.places[owner], least[:, told])
+        log_e = np.full(len(self.places), NOWHERE)
+        np.minimum.at(log_e, owner, by_block)
+        best = np.argsort(by_block, kind="stable")[:count]
+        start_s = BLOCK_S * np.floor(self.songs.start_s[self.block_begin[chosen[best]]] / BLOCK_S)
+        end_s = start_s + BLOCK_S + LONGER * query.contour.length_s / tempo[best]
+        return Places(owner[best], start_s - ROOM_S, end_s + ROOM_S), log_e
 
     def _around(self, blocks: Ints, reach: int) -> Pieces:
         """Blocks, each with the windows that a hum reaches from its last place."""
@@ -105,49 +114,37 @@ class Sequence:
             self.block_begin[blocks], end, np.minimum(end + reach, self.whole.begin[self.block_owner[blocks] + 1])
         )
 
-    def _least(self, asked: list[Diagonal], look: Look, pieces: Pieces) -> Floats:
+    def _least(self, asked: list[Diagonal], look: Look, groups: Iterable[Group]) -> Floats:
         """(tempos, blocks): the smallest mean squared distance along a diagonal from a place of each block, infinity
         where none was compared. asked: the hum at each tempo."""
         vectors = np.concatenate([one.vectors for one in asked])
         rows_of = ends_of([len(one.hops) for one in asked])
         nothing = int(self.blocks[-1])
         least = np.full((len(asked), nothing + 1), np.inf, np.float32)
-        for begin, rows, counted in groups(pieces):
+        for begin, rows, counted in groups:
             products = vectors @ look.engine[rows].T
             block = look.block[rows] if counted is None else np.where(counted, look.block[rows], nothing)
             squares = look.engine.squares[rows]
             for row, one in enumerate(asked):
                 mine = products[rows_of[row] : rows_of[row + 1]]
-                diagonals(mine, one.hops, one.own, begin, block, squares, least[row])
+                one.compare(mine, begin, block, squares, least[row])
         return least[:, :-1]
 
     def _likeliest(self, least: Floats, ratios: Floats, told: Ints, count: int) -> Ints:
         """The ``count`` blocks by whose match their recordings have the smallest E-values, at whichever tempo. told:
         the blocks that tell what chance does."""
-        near = min(2 * count, least.shape[1])
-        blocks, log_e = [], []
-        for distances, ratio in zip(least, ratios, strict=True):
-            nearest = np.argpartition(distances, near - 1)[:near]
-            places = self.places[self.block_owner[nearest]]
-            chance, best = Chance.of(distances[told]), distances[nearest].astype(np.float64)
-            blocks.append(nearest)
-            log_e.append(log_evalues(best, np.arange(near), places, chance) + _other_tempo(ratio))
-        found = np.concatenate(blocks)[np.argsort(np.concatenate(log_e), kind="stable")]
-        _, first = np.unique(found, return_index=True)
-        return np.sort(found[np.sort(first)[:count]])
-
-    def _log_e(self, least: Floats, ratios: Floats, compared: Ints, told: Ints) -> tuple[NDArray[np.float64], Floats]:
-        """``evidence`` of the recordings of the blocks ``compared``; the others are nowhere. told: the blocks that tell
-        what chance does."""
-        best, tempo = np.full(len(self.places), NOWHERE), np.full(len(self.places), ratios[0], np.float32)
-        recordings, owner = np.unique(self.block_owner[compared], return_inverse=True)
-        for distances, ratio in zip(least, ratios, strict=True):
-            best_of = distances[compared].astype(np.float64)
-            log_e = log_evalues(best_of, owner, self.places[recordings], Chance.of(distances[told]))
-            log_e += _other_tempo(ratio)
-            better = log_e < best[recordings]
-            tempo[recordings[better]], best[recordings[better]] = ratio, log_e[better]
-        return best, tempo
+        share = min(1.0, 2 * count / least.shape[1])
+        log_e = np.full(least.shape[1], np.inf)
+        for row in range(len(ratios)):
+            limit = np.quantile(least[row, :: max(1, least.shape[1] // LOOKED_AT)], share, method="higher")
+            near = np.flatnonzero(least[row] <= limit)
+            places = self.places[self.block_owner[near]]
+            every, alone = np.arange(len(near)), slice(row, row + 1)
+            found = _log_e(least[alone, near], ratios[alone], every, places, least[alone, told])[0]
+            log_e[near] = np.minimum(log_e[near], found)
+        looked_at = np.flatnonzero(log_e < np.inf)
+        best: Ints = looked_at[np.argsort(log_e[looked_at], kind="stable")[:count]]
+        return np.sort(best)
 
     def _match(self, query: Query, recording: int, tempo: np.float32) -> Match:
         """The best place in a recording at a tempo."""
@@ -159,7 +156,7 @@ class Sequence:
         apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
         columns = (np.array([0, count]), np.arange(count), self.songs.engine.squares[windows])
         products = hum.vectors @ self.songs.engine[windows].T
-        diagonals(products, hum.hops, hum.own, *columns, apart)
+        hum.compare(products, *columns, apart)
         window = windows.start + int(np.argmin(apart))
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
         semitones = float(self.songs.key[window] - np.median(key))
@@ -178,5 +175,20 @@ def _tempos(query: Query, apart: float = 0.0) -> Floats:
     return found
 
 
-def _other_tempo(ratio: np.float32) -> float:
-    return OTHER_TEMPO * abs(math.log2(ratio))
+def _asked(query: Query, ratios: Floats, hop_s: float, axes: Floats | None = None) -> list[Diagonal]:
+    """The hum at each tempo, along all directions or some."""
+    vectors = query.embeddings.vectors if axes is None else query.embeddings.vectors @ axes
+    return [Diagonal.of(query.windows, vectors, ratio, hop_s) for ratio in ratios]
+
+
+def _log_e(
+    least: Floats, ratios: Floats, owner: Ints, places: NDArray[np.float64], told: Floats
+) -> tuple[NDArray[np.float64], Floats]:
+    """Of each of those that have ``places``: the log E-value of the best of its blocks, and at which of the tempos.
+    least: (tempos, blocks). owner: (blocks,). told: as ``least``, of the blocks that tell what chance does."""
+    by_tempo = [
+        log_evalues(best.astype(np.float64), owner, places, Chance.of(known)) + OTHER_TEMPO * abs(math.log2(ratio))
+        for best, known, ratio in zip(least, told, ratios, strict=True)
+    ]
+    at = np.argmin(by_tempo, axis=0)
+    return np.min(by_tempo, axis=0), ratios[at]
