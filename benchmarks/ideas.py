@@ -28,10 +28,11 @@ from humfind.encoders.resnet1d import Folded
 from humfind.f0 import crepe_network, make_tracker
 from humfind.index.flat import FlatIndex
 from humfind.models import load_model
-from humfind.rankers import cells, dtw
+from humfind.rankers import cells, dtw, evalue
 from humfind.rankers.diagonals import Projected
+from humfind.rankers.lines import LEVELS, ends_of
 from humfind.rankers.sequence import Sequence
-from humfind.types import Contour, Recording
+from humfind.types import Contour, Ints, Recording
 
 FRAMES = crepe_network.BATCH
 Pair = tuple[Callable[[], object], Callable[[], object]]  # before, after
@@ -113,6 +114,27 @@ def alignment() -> Pair:
     )
 
 
+def stretches(count: int = 400, frames: int = 190, rows: int = 70) -> Pair:
+    """So many stretches of songs, of 23 s, and a hum of 8.4 s: each in a matrix of its own; side by side."""
+    rng = np.random.default_rng(0)
+    level = ((np.cumsum(rng.integers(-3, 4, count * frames))) % LEVELS).astype(np.int16)
+    phrase = rng.random(count * frames) < 0.1
+    costs = np.round(200 * dtw.local_costs(0.6, 0.15)).astype(np.int16)
+    hum, first = rng.integers(0, cells.PITCHES, rows), frames * np.arange(count)
+    per_block = round(evalue.BLOCK_S / DtwConfig.frame_s)
+    blocks = ends_of([-(-frames // per_block)] * count)
+    best, key = np.zeros((2, blocks[-1]), np.int16), np.zeros((2, blocks[-1]), np.int64)
+    few = [np.int16(200 * cost) for cost in (6.0, 3.0, 0.3, 0.4)]
+
+    def align(*chosen: Ints) -> None:
+        for part in chosen:
+            where = (first, first + frames, blocks, per_block, part)
+            cells.align(level, phrase, phrase, *few[:2], *where, hum, costs, *few[2:], best, key)
+
+    every = np.arange(count)
+    return lambda: align(*np.split(every, count)), lambda: align(every)
+
+
 def looks(songs: int = 900, notes: int = 525) -> Pair:
     """A hum of 10 s, aligned with songs of three and a half minutes that wander: all in fine frames; in two looks."""
     rng = np.random.default_rng(0)
@@ -191,6 +213,8 @@ def ideas() -> Iterator[Idea]:
     yield Idea("alignment in 16-bit integers instead of 32-bit floats", "2 (lanes)", *alignment())
     shares = "2.1 (a quarter of the cells for all, and 193 of 900 songs again)"
     yield Idea("alignment in two looks: all songs in frames twice as long, the best again", shares, *looks())
+    shares = "1.5 (the calls for each row, at 190 frames half of the work)"
+    yield Idea("short stretches of songs aligned side by side in one matrix", shares, *stretches())
     shares = "8 (32 of 128 numbers, 9 of 28 windows, every other of the songs', and 8 % of these again)"
     yield Idea("windows in order: likely places along 32 directions first", shares, *directions())
     yield Idea("the encoder's norms folded into its convolutions, channels together", "1.2 (fewer passes)", *folded())

@@ -146,7 +146,7 @@ class FusionConfig:
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     directions: int = 32  # along which every other window is compared first
     likely: int = 3000  # places of 8 s: the best of these, compared along all directions
-    shortlist: int = 500  # the best of those, where the hum is aligned
+    shortlist: int = 300  # the best of those, where the hum is aligned
     dtw: float = 0.72
     sequence: float = 0.691
     none: float = -10.099

@@ -98,7 +98,7 @@ def control(histories: Mapping[str, Sequence[Mapping[str, Any]]], claim: str, lo
         axes[0, 0].plot(steps, [r["validation_mrr"] for r in rows], color=colour, marker="o", markersize=3, label=name)
     style.panel(axes[0, 0], "", "step", "validation MRR@10")
     axes[0, 0].set_ylim(0, 1)
-    axes[0, 0].legend(loc="lower right")
+    axes[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncol=2)  # above, beside no line
     return figure
 
 
