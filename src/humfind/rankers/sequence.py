@@ -114,14 +114,14 @@ class Sequence:
             self.block_begin[blocks], end, np.minimum(end + reach, self.whole.begin[self.block_owner[blocks] + 1])
         )
 
-    def _least(self, asked: list[Diagonal], look: Look, groups: Iterable[Group]) -> Floats:
+    def _least(self, asked: list[Diagonal], look: Look, compared: Iterable[Group]) -> Floats:
         """(tempos, blocks): the smallest mean squared distance along a diagonal from a place of each block, infinity
         where none was compared. asked: the hum at each tempo."""
         vectors = np.concatenate([one.vectors for one in asked])
         rows_of = ends_of([len(one.hops) for one in asked])
         nothing = int(self.blocks[-1])
         least = np.full((len(asked), nothing + 1), np.inf, np.float32)
-        for begin, rows, counted in groups:
+        for begin, rows, counted in compared:
             products = vectors @ look.engine[rows].T
             block = look.block[rows] if counted is None else np.where(counted, look.block[rows], nothing)
             squares = look.engine.squares[rows]
