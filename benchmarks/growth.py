@@ -86,7 +86,7 @@ def ask(count: int, folder: Path) -> dict[str, float]:
     sung = hums(count, CHECKED)
     queries = [(search.make_query(name, f0, model), right) for name, right, f0 in sung]
     before, started = peak_gb(), time.perf_counter()
-    index = Index.load(folder / "index")
+    index = Index.load(folder / "index", model.checksum)
     row = {"load, s": time.perf_counter() - started}
     for name in ("fusion", "sequence", "nearest"):
         ranker = Fusion(index, threads=1) if name == "fusion" else make_ranker(RankConfig(ranker=name), index)

@@ -162,8 +162,7 @@ class Dtw:
         contour, fine, count = query.contour, self.config.frame_s, len(self.contours)
         every = np.arange(count)
         if places is not None:
-            sample = np.flatnonzero(drawn(count, self._blocks(fine), CHANCE_AT_PLACES))
-            chances = [one.chances() for one in self._costs(contour, fine, sample)]
+            chances = [one.chances() for one in self._costs(contour, fine, self._drawn(CHANCE_AT_PLACES))]
             return self._evidence(self._costs(contour, fine, places), chances, fine)
         if count <= self.config.again:
             found = self._costs(contour, fine, every)
@@ -172,7 +171,7 @@ class Dtw:
         first = self._evidence(coarse, [one.chances() for one in coarse], 2 * fine)
         likely = first.log_e if prior is None else first.log_e + prior
         best = np.sort(np.argsort(likely, kind="stable")[: self.config.again])
-        sample = np.flatnonzero(drawn(count, self._blocks(fine), CHANCE))
+        sample = self._drawn(CHANCE)
         found = self._costs(contour, fine, np.union1d(best, sample))
         chances = [one.of(sample).chances() for one in found]
         second = self._evidence([one.of(best) for one in found], chances, fine)
@@ -251,10 +250,11 @@ class Dtw:
         every[rows] = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
         return every + self.config.other_tempo * abs(np.log2(tempo)), key, end
 
-    def _blocks(self, frame_s: float) -> int:
-        """Of all recordings."""
-        songs = self.lines[frame_s]
-        return int(np.sum(-(-np.diff(songs.ends) // songs.per_block)))
+    def _drawn(self, wanted: int) -> Ints:
+        """The recordings whose blocks, so many at most, tell what chance does."""
+        songs = self.lines[self.config.frame_s]
+        blocks = int(np.sum(-(-np.diff(songs.ends) // songs.per_block)))
+        return np.flatnonzero(drawn(len(self.contours), blocks, wanted))
 
     def _align(self, hum: Line, songs: Lines, chosen: Stretches) -> Costs:
         """In the 16-bit units that the longest path leaves room for, the hum's pitch to one of ``PITCHES``."""

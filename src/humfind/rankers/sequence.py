@@ -135,12 +135,11 @@ class Sequence:
         the blocks that tell what chance does."""
         share = min(1.0, 2 * count / least.shape[1])
         log_e = np.full(least.shape[1], np.inf)
-        for row in range(len(ratios)):
-            limit = np.quantile(least[row, :: max(1, least.shape[1] // LOOKED_AT)], share, method="higher")
-            near = np.flatnonzero(least[row] <= limit)
+        for distances, ratio in zip(least, ratios, strict=True):
+            limit = np.quantile(distances[:: max(1, len(distances) // LOOKED_AT)], share, method="higher")
+            near = np.flatnonzero(distances <= limit)
             places = self.places[self.block_owner[near]]
-            every, alone = np.arange(len(near)), slice(row, row + 1)
-            found = _log_e(least[alone, near], ratios[alone], every, places, least[alone, told])[0]
+            found = _at_tempo(ratio, distances[near], np.arange(len(near)), places, distances[told])
             log_e[near] = np.minimum(log_e[near], found)
         looked_at = np.flatnonzero(log_e < np.inf)
         best: Ints = looked_at[np.argsort(log_e[looked_at], kind="stable")[:count]]
@@ -187,8 +186,16 @@ def _log_e(
     """Of each of those that have ``places``: the log E-value of the best of its blocks, and at which of the tempos.
     least: (tempos, blocks). owner: (blocks,). told: as ``least``, of the blocks that tell what chance does."""
     by_tempo = [
-        log_evalues(best.astype(np.float64), owner, places, Chance.of(known)) + OTHER_TEMPO * abs(math.log2(ratio))
-        for best, known, ratio in zip(least, told, ratios, strict=True)
+        _at_tempo(ratio, distances, owner, places, known)
+        for ratio, distances, known in zip(ratios, least, told, strict=True)
     ]
     at = np.argmin(by_tempo, axis=0)
     return np.min(by_tempo, axis=0), ratios[at]
+
+
+def _at_tempo(
+    ratio: np.float32, distances: Floats, owner: Ints, places: NDArray[np.float64], told: Floats
+) -> NDArray[np.float64]:
+    """``_log_e`` at one of the tempos."""
+    found = log_evalues(distances.astype(np.float64), owner, places, Chance.of(told))
+    return found + OTHER_TEMPO * abs(math.log2(ratio))
