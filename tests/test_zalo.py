@@ -28,6 +28,11 @@ class Rows:
     def read(self, split, kind):
         return list(getattr(self, kind))
 
+    default = False
+
+    def tracker(self, split, kind):
+        return {}
+
 
 def touch(data, *paths):
     for path in paths:

@@ -9,12 +9,14 @@ bits, and the audio itself is made on the spot where a notebook wants to play it
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from humfind.aside import write_json
 from humfind.config import F0Config, ModelConfig
 from humfind.data import demo
+from humfind.data.identity import DEMO_MARKER, RECORD, demo_recipe
 from humfind.data.zalo import KINDS, load_split
 from humfind.f0.extract import extract
 from humfind.f0.store import parts, read_manifest, read_part, write_part
@@ -37,9 +39,10 @@ def main() -> None:
             recordings = load_split(data, split)
             for kind, items in (("song", recordings.songs), ("hum", recordings.hums)):
                 print(split, kind, extract(items, F0Config(), store, split, kind))
-        for table in ("train/train_meta.csv", "public_test/answers.csv", "songs.csv", "credits.csv"):
+        for table in ("train/train_meta.csv", "public_test/answers.csv", "songs.csv", "credits.csv", DEMO_MARKER):
             (meta / table).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(data / table, meta / table)
+        write_recipe(store, meta)
         for split in SPLITS:
             for kind in KINDS:
                 forget_checksums(store / split / kind)
@@ -49,6 +52,13 @@ def main() -> None:
         checkpoint = train(takes, config, Path(scratch) / "model").checkpoint
         out = ROOT / "submissions" / "demo-tiny.csv"
         print(predict(meta, "public_test", out, store, model=str(checkpoint)).report)
+
+
+def write_recipe(store: Path, data: Path) -> None:
+    """Which demo set the store is of, wherever that is made."""
+    recipe = demo_recipe(data)
+    assert recipe is not None
+    write_json(store / RECORD, asdict(recipe))
 
 
 def forget_checksums(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any, BinaryIO
 from humfind.types import InputError
 
 ENDING = ".part"
+WRITER = re.compile(r"\.\d+$")  # the process that wrote, where several may write the same file
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MEND = "make room, then give the same command again: it goes on where it stopped"
 
@@ -57,10 +59,14 @@ def read_json(path: Path) -> Any:
         raise ValueError("nested too deep") from error
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed writer left at any depth of ``folder``. Only for who holds the folder's lock."""
-    for stray in sorted(folder.rglob(f"*{ENDING}")):
-        if stray.is_file():
+def sweep(folder: Path, writes: Callable[[str], bool]) -> None:
+    """Remove the halves that a killed writer left in ``folder``, of files whose name it ``writes`` and of no others.
+
+    Only for who holds the folder's lock.
+    """
+    for stray in sorted(folder.glob(f"*{ENDING}")):
+        name = stray.name.removesuffix(ENDING)
+        if stray.is_file() and (writes(name) or writes(WRITER.sub("", name))):
             stray.unlink(missing_ok=True)
 
 

@@ -91,18 +91,18 @@ def f0(
 ) -> None:
     """Track the pitch of every recording, resumably."""
     from humfind.config import F0Config
-    from humfind.data.zalo import SPLITS, load_split
+    from humfind.data.identity import record
+    from humfind.data.zalo import load_split, splits_of
     from humfind.f0.extract import extract
     from humfind.lock import writing
     from humfind.predict import default_store
-    from humfind.types import InputError
 
     config = _f0(tracker) or F0Config()
+    splits = split or splits_of(data)
     store = out or default_store(data, config)
-    splits = split or [name for name in SPLITS if (data / name).is_dir()]
-    if not splits:
-        raise InputError(f"{data}: no {', '.join(SPLITS)} in it; give a data set in the competition's layout")
     with writing(store):
+        if out is None:
+            record(store, data)
         for name in splits:
             loaded = load_split(data, name)
             _tell_skipped(list(loaded.strays))
@@ -128,7 +128,7 @@ def train(
     from dataclasses import replace
 
     from humfind.config import PRESETS
-    from humfind.models import default_model
+    from humfind.data.identity import identify, record, run_folder
     from humfind.predict import training_takes
     from humfind.types import InputError
 
@@ -140,7 +140,10 @@ def train(
     _tell_skipped(skipped)
     from humfind.training.train import train as train_on  # seconds to import: after what can be refused at once
 
-    result = train_on(takes, replace(chosen, train=settings), out or default_model(data).parent, resume)
+    if out is None:
+        out = run_folder(identify(data)) / "model"
+        record(out.parent, data)
+    result = train_on(takes, replace(chosen, train=settings), out, resume)
     best = max(result.history, key=lambda row: row["validation_mrr"])
     figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
     counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"

@@ -10,13 +10,15 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from humfind.config import TRACKER_FIELDS, F0Config, to_dict
-from humfind.data.zalo import Item, stem
+from humfind.data.identity import adopt, demo_recipe, identify, own_folder, record, recorded
+from humfind.data.zalo import Item, has_recordings, splits_of, stem
 from humfind.f0.extract import extract, file_sha256
-from humfind.f0.store import Row, Store, parts, read_manifest
+from humfind.f0.store import Row, Store, checksums, parts, read_manifest
+from humfind.lock import writing
 from humfind.logs import conserved
 from humfind.types import F0, InputError
 
@@ -45,10 +47,13 @@ class Heard:
 
 
 class Shelf:
-    """An f0 store that may not be there yet, each of its folders read once."""
+    """An f0 store that may not be there yet, each of its folders read once.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    data: the data set whose default store it is, which is recorded in what is written; None where it was given.
+    """
+
+    def __init__(self, folder: Path, data: Path | None = None) -> None:
+        self.folder, self.data = folder, data
         self._rows: dict[tuple[str, str], list[Row]] = {}
 
     def read(self, split: str, kind: str) -> list[Row]:
@@ -56,6 +61,16 @@ class Shelf:
         if (split, kind) not in self._rows:
             self._rows[split, kind] = self.store.rows(split, kind) if self.folder.is_dir() else []
         return self._rows[split, kind]
+
+    @property
+    def default(self) -> bool:
+        """Whether nobody gave it."""
+        return self.data is not None
+
+    def splits(self, data: Path) -> tuple[str, ...]:
+        """The splits of a data set, and those of which only f0 are known. Raises InputError where there is none."""
+        gone = self.default and has_recordings(data)
+        return splits_of(data, None if gone else self.folder)
 
     @cached_property
     def store(self) -> Store:
@@ -78,7 +93,10 @@ class Shelf:
 
     def extend(self, items: Sequence[Item], f0: F0Config, split: str, kind: str) -> dict[str, str]:
         """Track what is lacking; path -> reason of what could not be."""
-        done = extract(items, f0, self.folder, split, kind)
+        with writing(self.folder):
+            if self.data is not None:
+                record(self.folder, self.data)
+            done = extract(items, f0, self.folder, split, kind)
         self._rows.pop((split, kind), None)
         self.__dict__.pop("store", None)  # and the parts that it holds
         return {skip.path: skip.reason for skip in done.skipped}
@@ -173,9 +191,53 @@ def _require_made_so(shelf: Shelf, split: str, kind: str, f0: F0Config) -> None:
 
 
 def _require_unchanged(items: Sequence[Item], rows: dict[str, Row]) -> None:
+    changed: list[tuple[Item, Row]] = []
     for item in items:
         row = rows.get(item.stem)
         if row is None or row.source_sha256 is None or item.audio is None:
             continue
         if file_sha256(item.audio) != row.source_sha256:
-            raise InputError(f"{item.path}: changed since its f0 was stored; delete that part of the store")
+            changed.append((item, row))
+    if changed:
+        places = {row.part for _, row in changed}
+        place = places.pop() if len(places) == 1 else changed[0][1].part.parent
+        more = f" ({len(changed)} such recordings)" if len(changed) > 1 else ""
+        raise InputError(
+            f"{changed[0][0].path}: changed since its f0 was stored{more}; delete {place}, which is then tracked again"
+        )
+
+
+def store_of(data: Path, root: Path, tracker: str) -> Path:
+    """``root/NAME/TRACKER``, the f0 store of a data set where none is given; its own, whatever else has its NAME.
+
+    A store is a data set's where it says so; where the recordings of both are the same, as when the data set was
+    moved; and where nothing but its name is known, for a data set that has no recordings.
+    """
+    dataset = identify(data)
+    made = own_folder(root, dataset, tracker, lambda folder: _made_from(folder, data))
+    named = root / dataset.name / tracker
+    if made != named and named.is_dir() and recorded(made) is None:
+        unknown = recorded(named) is None
+        if unknown or not has_recordings(data):
+            why = "does not say which data set it is of" if unknown else "is of another data set"
+            log.warning("%s: %s; for %s there is %s, or give the first by --f0", named, why, data, made)
+    return made
+
+
+def _made_from(store: Path, data: Path) -> bool:
+    """Whether a store that is not recorded as this data set's is its own all the same; recorded then."""
+    found = recorded(store)
+    sums = {path: sha256 for path, sha256 in checksums(store) if sha256 is not None}
+    files = {path: data / path for path in sums if _is_inside(path) and (data / path).is_file()}
+    if any(file_sha256(file) != sums[path] for path, file in files.items()):
+        return False
+    if found is not None and found == demo_recipe(data):
+        return True
+    if files:
+        adopt(store, data)
+        return True
+    return found is None and not has_recordings(data)
+
+
+def _is_inside(path: str) -> bool:
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts

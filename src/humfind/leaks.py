@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from humfind import contour
 from humfind.config import ContourConfig, F0Config, TrainConfig
-from humfind.data.zalo import KINDS, SPLITS, load_split, split_by_song
-from humfind.hear import Shelf, Skipped, hear
+from humfind.data.zalo import KINDS, load_split, split_by_song
+from humfind.hear import Skipped, hear
 from humfind.logs import conserved, stage
-from humfind.predict import default_store
+from humfind.predict import open_store
 from humfind.types import F0, Bools, Contour, Floats
 
 log = logging.getLogger(__name__)
@@ -78,12 +78,11 @@ class Report:
 
 def check(data: Path, store: Path | None = None, f0: F0Config | None = None) -> tuple[Report, Skipped]:
     """Every split that the data set or its store has, train split as training does by default."""
-    shelf = Shelf(store or default_store(data, f0))
+    shelf = open_store(data, store, f0)
     recordings: list[Heard] = []
     skipped: Skipped = []
     both: list[Leak] = []
-    present = [name for name in SPLITS if (data / name).is_dir() or (shelf.folder / name).is_dir()]
-    for name in present or SPLITS[:1]:  # without any, loading says what is missing
+    for name in shelf.splits(data):
         parts = load_split(data, name, shelf)
         validation: Collection[str] = ()
         if name == "train":

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humfind import paths
+from humfind.data.identity import DataSet, identify, recorded, run_folder
 from humfind.types import InputError
 
 if TYPE_CHECKING:
     from humfind.embed import Model
 
+log = logging.getLogger(__name__)
 PRETRAINED = "pretrained"  # the name of the model that the package ships
+MODEL = Path("model") / "model.safetensors"  # below a run's folder
 PRETRAINED_PATH = Path(__file__).parent / "pretrained" / "model.safetensors"
 
 
-def default_model(data: Path) -> Path:
+def default_model(dataset: DataSet) -> Path:
     """Where ``humfind train`` and notebook 03 leave the model of a data set."""
-    return paths.home() / "runs" / data.resolve().name / "model" / "model.safetensors"
+    return run_folder(dataset) / MODEL
 
 
-def load_model(model: str, data: Path | None = None) -> tuple[Model, str]:
+def load_model(model: str, data: Path | DataSet | None = None) -> tuple[Model, str]:
     """A checkpoint's path (empty: the data set's own; ``pretrained``: the one that the package ships) -> the model,
-    and its path. Raises InputError."""
+    and its path. data: the data set's folder, or which one it is. Raises InputError."""
     from humfind.embed import Model
 
     if model == PRETRAINED:
         return Model.load(PRETRAINED_PATH), PRETRAINED
-    path = Path(model) if model else default_model(data or Path())
+    dataset = data if isinstance(data, DataSet) else identify(data or Path())
+    path = Path(model) if model else default_model(dataset)
     if not path.is_file():
         mend = "give a model.safetensors or --model pretrained, or train one with: humfind train DATA"
-        raise InputError(f"{path}: no such model; {mend}")
+        raise InputError(f"{path}: no such model{'' if model else _others_model(path, dataset)}; {mend}")
+    if not model and recorded(path.parents[1]) is None:
+        log.warning("%s does not say which data set it was trained on: it is taken by its name", path)
     return Model.load(path), str(path.resolve())
+
+
+def _others_model(path: Path, dataset: DataSet) -> str:
+    """That another data set of the same name has one, which is not taken for this one's."""
+    other = path.parents[2] / dataset.name / MODEL
+    return f" ({other} is of another data set called {dataset.name})" if other.is_file() else ""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from humfind import metrics, paths, search, submission
 from humfind.config import F0Config, RankConfig, to_dict
+from humfind.data.identity import recorded
 from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, split_by_song, stem
-from humfind.hear import Heard, Shelf, Skipped, sung, track, tracker_of
+from humfind.hear import Heard, Shelf, Skipped, store_of, sung, track, tracker_of
 from humfind.hear import hear as hear
 from humfind.index import Index, Song
 from humfind.logs import conserved
@@ -48,8 +49,13 @@ class Prediction:
 
 
 def default_store(data: Path, f0: F0Config | None = None) -> Path:
-    """``crepe_freq/<dataset>/<tracker>`` of the project."""
-    return paths.home() / "crepe_freq" / data.resolve().name / (f0 or F0Config()).tracker
+    """``crepe_freq/<dataset>/<tracker>`` of the project; ``<dataset>-<hash>`` for a second one of that name."""
+    return store_of(data, paths.home() / "crepe_freq", (f0 or F0Config()).tracker)
+
+
+def open_store(data: Path, store: Path | None = None, f0: F0Config | None = None) -> Shelf:
+    """The f0 store that is given, or the data set's own."""
+    return Shelf(store) if store is not None else Shelf(default_store(data, f0), data)
 
 
 def predict(
@@ -71,7 +77,7 @@ def predict(
     """
     rank = rank or RankConfig()
     encoder, model_path = load_model(model, data)
-    shelf = Shelf(store or default_store(data, f0))
+    shelf = open_store(data, store, f0)
     parts = load_split(data, split, shelf)
     hums = hear(parts.hums, split, "hum", shelf, f0)
     songs = hear(parts.songs, split, "song", shelf, f0) if index is None or split == "train" else Heard()
@@ -156,13 +162,13 @@ def index_of(
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; give a data set, an f0 store or a folder of audio")
     is_store = (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file()
-    encoder, model_path = load_model(model, source.parent if is_store else source)
+    encoder, model_path = load_model(model, (recorded(source) or source.parent) if is_store else source)
     if is_store:
         shelf = Shelf(source)
         rows = shelf.read(split, "song")
         heard = hear([Item(r.path, r.music_id or stem(r.path), None) for r in rows], split, "song", shelf, f0)
     elif (source / split).is_dir() or store is not None:
-        shelf = Shelf(store or default_store(source, f0))
+        shelf = open_store(source, store, f0)
         parts = load_split(source, split, shelf)
         heard = hear(parts.songs, split, "song", shelf, f0)
         heard = replace(heard, skipped=heard.skipped + list(parts.strays))
@@ -220,7 +226,7 @@ def training_takes(data: Path, store: Path | None = None) -> tuple[list[Take], S
     """The train split's recordings with their f0, as ``humfind.training.train`` takes them."""
     from humfind.training.dataset import Take
 
-    shelf = Shelf(store or default_store(data))
+    shelf = open_store(data, store)
     parts = load_split(data, "train", shelf)
     takes: list[Take] = []
     skipped: Skipped = list(parts.strays)

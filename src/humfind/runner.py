@@ -16,6 +16,7 @@ from typing import Any
 
 from humfind import paths
 from humfind.aside import write_aside, write_json
+from humfind.data.identity import identify, record, run_folder
 from humfind.lock import writing
 from humfind.types import InputError
 
@@ -84,12 +85,13 @@ def run(
         data = ensure("small")
     if not data.is_dir():
         raise InputError(f"{data}: no such data set; give a folder in the competition's layout, or none for the demo")
-    name = name or data.resolve().name
-    folder = home / "runs" / name
+    folder = home / "runs" / name if name else run_folder(identify(data))
+    name = folder.name
     given = {"data": str(data.resolve()), "run_dir": str(folder), **(parameters or {})}
     chosen = choose_parameters(sources, given)
     about = {"run": name, "data": data.name, "parameters": dict(parameters or {})}
     with writing(folder):
+        record(folder, data)
         return _run(folder, sources, chosen, about)
 
 

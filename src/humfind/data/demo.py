@@ -15,7 +15,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ from humfind.config import DEMO_SIZES, DemoConfig
 from humfind.data import tunebooks
 from humfind.data.abc import Tune
 from humfind.data.demo_plan import Job, SongPlan, plan_files, plan_songs, rng_of
+from humfind.data.identity import DEMO_MARKER as MARKER
 from humfind.lock import writing
 from humfind.synth import hum as hummer
 from humfind.synth import song as band
 from humfind.synth import voice
 from humfind.types import Floats, InputError
 
-MARKER = "demo.json"
 PARTIAL = "demo.partial.json"  # what is being made, until the marker is there
 LONGEST_WAIT_S = 0.8  # song seconds of silence that a hummer keeps; an interlude is not waited for
 PARALLEL_FROM = 48  # files: below that, starting workers takes longer than making them
@@ -67,16 +67,20 @@ def make(
 
 def _make(config: DemoConfig, out: Path, wanted: dict[str, Any], workers: int) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
-    sweep(out)
     _write_text(out / PARTIAL, json.dumps(wanted, indent=2))
     books = tunebooks.read_books(tunebooks.AIRD_1 if config.books == "aird1" else None)
     tunes = books.merged
     songs, chosen = plan_songs(tunes, config)
     jobs, meta, answers = plan_files(songs, config)
-    _write_csv(out / "songs.csv", ("music_id", "title", "book", "number", "transcriber"), _titles(songs, chosen))
-    _write_csv(out / "credits.csv", ("transcriber", "book", "tunes"), _credits(chosen))
-    _write_csv(out / "train" / "train_meta.csv", ("music_id", "song_path", "hum_path"), meta)
-    _write_csv(out / "public_test" / "answers.csv", ("hum", "music_id"), answers)
+    tables = {
+        "songs.csv": (("music_id", "title", "book", "number", "transcriber"), _titles(songs, chosen)),
+        "credits.csv": (("transcriber", "book", "tunes"), _credits(chosen)),
+        "train/train_meta.csv": (("music_id", "song_path", "hum_path"), meta),
+        "public_test/answers.csv": (("hum", "music_id"), answers),
+    }
+    _sweep(out, [MARKER, PARTIAL, *tables, *(job.path for job in jobs)])
+    for name, (header, rows) in tables.items():
+        _write_csv(out / name, header, rows)
     seconds = _make_files(jobs, out, workers)
     summary = wanted | {
         "tunes_read": len(books.tunes),
@@ -121,6 +125,15 @@ def _finished(out: Path, wanted: dict[str, Any]) -> dict[str, Any] | None:
     if out.is_dir() and any(not path.name.endswith(ENDING) for path in out.iterdir()):
         raise InputError(f"{out}: is not empty and holds no demo set; choose another folder")
     return None
+
+
+def _sweep(out: Path, names: Sequence[str]) -> None:
+    """Remove the halves of these files; whatever else lies there is somebody's."""
+    written: dict[Path, set[str]] = {}
+    for name in names:
+        written.setdefault((out / name).parent, set()).add(Path(name).name)
+    for folder, own in written.items():
+        sweep(folder, own.__contains__)
 
 
 def _make_files(jobs: list[Job], out: Path, workers: int) -> float:

@@ -7,18 +7,22 @@
 Conventions
 -----------
 Recordings and rows of an f0 store are one where their stems are (file name without folder and suffix),
-so either may be missing. ``train`` is split by song, never by row.
+so either may be missing: a folder without recordings has all rows, a table's recordings may be rows. But a row
+that was tracked from a recording, where the folder has others and not this one, is no part of the data set: its
+recording was removed, or is another data set's. Such rows are left out, counted and named in a warning.
+``train`` is split by song, never by row.
 """
 
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,6 +36,11 @@ TEST_FOLDERS = {"song": "full_song", "hum": "hum"}
 AUDIO_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
 # what browsers and phones record: recordings too, though each has to be converted before it can be read
 OTHER_SUFFIXES = frozenset({".m4a", ".webm", ".mp4", ".aac", ".wma", ".amr", ".3gp"})
+NAMED = 3  # of the rows that a warning counts
+OUT = "they are left out"
+USED = "they are used as they are"
+TAKEN = "there are no recordings, and they are used instead"
+log = logging.getLogger(__name__)
 
 
 class StoredRow(Protocol):
@@ -44,9 +53,16 @@ class StoredRow(Protocol):
 
 
 class Rows(Protocol):
-    """An f0 store, as far as it is needed here: its rows, none where it lacks the split or kind."""
+    """An f0 store, as far as it is needed here.
 
+    read: its rows, none where it lacks the split or kind. tracker: what tracked them from recordings, empty where
+    that is unknown. default: whether it is the data set's own, since none was given.
+    """
+
+    @property
+    def default(self) -> bool: ...
     def read(self, split: str, kind: str) -> Sequence[StoredRow]: ...
+    def tracker(self, split: str, kind: str) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,8 @@ class Item:
 class Split:
     """The recordings of a split, sorted by path. answers: hum name -> music_id, None where unknown.
 
-    pairs: (song path, hum path), the rows of train_meta.csv; none in a test split.
+    pairs: (song path, hum path), the rows of train_meta.csv; without one, each hum with its song's only recording;
+    none in a test split.
     strays: (path, reason) of the files in the split's folders that are none of its recordings.
     """
 
@@ -110,19 +127,38 @@ def load_split(data: Path, split: str, store: Rows | None = None) -> Split:
     """The split of the data set in the folder ``data``, joined with the rows of an f0 store.
 
     Raises InputError for an unknown split, a wrong header, a path that leaves ``data``, two recordings of
-    one stem, and a split without songs or hums.
+    one stem, a split without songs or hums, and a folder that is itself a split.
     """
     if split not in SPLITS:
         raise InputError(f"split {split}: unknown; choose one of {', '.join(SPLITS)}")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; give the folder that holds {split}/")
     rows = {kind: list(store.read(split, kind)) if store else [] for kind in KINDS}
-    loaded = _load_train(data, rows) if split == "train" else _load_test(data, split, rows)
+    if not (data / split).is_dir() and not any(rows.values()):
+        _require_no_split(data)
+    fate = {kind: _fate(data, split, kind, store) for kind in KINDS}
+    loaded = _load_train(data, rows, fate) if split == "train" else _load_test(data, split, rows, fate)
     for kind, items in (("songs", loaded.songs), ("hums", loaded.hums)):
         if not items:
             place = "train/train_meta.csv" if split == "train" else f"{split}/{TEST_FOLDERS[kind[:-1]]}"
             raise InputError(f"{data / place}: no {kind}; put them there, or give a store that has their f0")
     return loaded
+
+
+def splits_of(data: Path, store: Path | None = None) -> tuple[str, ...]:
+    """The splits that the folder ``data`` or an f0 store has. Raises InputError where there is none."""
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder; give a data set in the competition's layout")
+    present = tuple(name for name in SPLITS if (data / name).is_dir() or (store and (store / name).is_dir()))
+    if not present:
+        _require_no_split(data)
+        raise InputError(f"{data}: no {', '.join(SPLITS)} in it; give a data set in the competition's layout")
+    return present
+
+
+def has_recordings(data: Path) -> bool:
+    """Whether a data set has any audio of its own, not only tables."""
+    return any(_is_recording(file) for split in SPLITS for file in (data / split).rglob("*"))
 
 
 def split_by_song(
@@ -195,7 +231,7 @@ def read_titles(data: Path) -> dict[str, str]:
     return {composed(row["music_id"]): row["title"] for row in rows}
 
 
-def _load_train(data: Path, rows: dict[str, list[StoredRow]]) -> Split:
+def _load_train(data: Path, rows: dict[str, list[StoredRow]], fate: Mapping[str, str]) -> Split:
     meta = data / "train" / "train_meta.csv"
     kinds: dict[str, list[Item]] = {kind: [] for kind in KINDS}
     pairs: list[tuple[str, ...]] = []
@@ -207,18 +243,20 @@ def _load_train(data: Path, rows: dict[str, list[StoredRow]]) -> Split:
                 if seen.setdefault(pair[column], composed(pair[0])) != composed(pair[0]):
                     raise InputError(f"{meta}: {pair[column]} belongs to two songs; keep one")
             kinds[kind] = [Item(path, song, _inside(data, path, meta)) for path, song in seen.items()]
+            _warn_of_rows(meta, kind, kinds[kind], rows[kind], fate[kind])
     else:
         for kind in KINDS:
-            kinds[kind] = [Item(row.path, composed(row.music_id), None) for row in rows[kind] if row.music_id]
+            kinds[kind] = _of_rows(data, kind, rows[kind], fate[kind])
         if not any(kinds.values()):
             raise InputError(f"{meta}: missing; it has the header {','.join(META_HEADER)}")
     songs, hums = (_unique(kinds[kind], f"{data}: train, {kind}s") for kind in KINDS)
     answers = {item.name: item.music_id for item in hums if item.music_id}
     strays = _unlisted(data, {stem(path) for _, *paths in pairs for path in paths}) if pairs else ()
-    return Split("train", songs, hums, answers, tuple((song, hum) for _, song, hum in pairs), strays)
+    named = tuple((song, hum) for _, song, hum in pairs) if pairs else _pairs_by_song(songs, hums)
+    return Split("train", songs, hums, answers, named, strays)
 
 
-def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]]) -> Split:
+def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]], fate: Mapping[str, str]) -> Split:
     kinds: dict[str, tuple[Item, ...]] = {}
     strays: list[tuple[str, str]] = []
     for kind in KINDS:
@@ -233,8 +271,10 @@ def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]]) -> Spli
         odd = "no recording by its suffix; rename or remove it"
         strays += [(file.relative_to(data).as_posix(), odd) for file in files if not _is_recording(file)]
         known = {item.stem for item in _unique(audio, where)}
-        stored = [Item(row.path, row.music_id, None) for row in rows[kind]]
-        items = audio + [item for item in _unique(stored, f"f0 store: {split}, {kind}s") if item.stem not in known]
+        stored = _unique([Item(row.path, row.music_id, None) for row in rows[kind]], f"f0 store: {split}, {kind}s")
+        alone = [item for item in stored if item.stem not in known]
+        _warn(str(folder), kind, [item.path for item in alone], "without their recording", fate[kind])
+        items = audio + (alone if fate[kind] != OUT else [])
         if kind == "song":
             items = [Item(item.path, composed(item.music_id or item.stem), item.audio) for item in items]
         kinds[kind] = _unique(items, where)
@@ -247,6 +287,65 @@ def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]]) -> Spli
     if unknown:
         raise InputError(f"{file}: no hum {unknown[0]} in {split} ({len(unknown)} such); remove or add it")
     return Split(split, kinds["song"], kinds["hum"], answers, (), tuple(strays))
+
+
+def _fate(data: Path, split: str, kind: str, store: Rows | None) -> str:
+    """What becomes of rows without their recording, in words for a warning; none where that is as it should be."""
+    folder = data / split / (kind if split == "train" else TEST_FOLDERS[kind])
+    heard = any(_is_recording(file) for file in _files(folder))
+    if store is None or not store.tracker(split, kind):
+        return USED if heard else ""  # nobody knows that they ever had one
+    if not has_recordings(data):
+        return ""
+    return OUT if heard or store.default else TAKEN
+
+
+def _warn(where: str, kind: str, paths: Sequence[str], what: str, fate: str) -> None:
+    """Count and name rows of an f0 store; nothing where there are none, or nothing to say."""
+    if paths and fate:
+        names = ", ".join(sorted(paths)[:NAMED]) + (" ..." if len(paths) > NAMED else "")
+        log.warning("%s: %d %ss of the f0 store %s (%s): %s", where, len(paths), kind, what, names, fate)
+
+
+def _warn_of_rows(meta: Path, kind: str, items: Sequence[Item], rows: Sequence[StoredRow], fate: str) -> None:
+    """Rows that a meta file does not list, and those that it lists though their recording was removed."""
+    listed = {item.stem for item in items}
+    _warn(str(meta), kind, [row.path for row in rows if stem(row.path) not in listed], "that it does not list", OUT)
+    gone = listed - {item.stem for item in items if item.audio is not None}
+    if fate == OUT:
+        paths = [row.path for row in rows if stem(row.path) in gone]
+        _warn(str(meta), kind, paths, "without their recording, which it lists", USED)
+
+
+def _of_rows(data: Path, kind: str, rows: Sequence[StoredRow], fate: str) -> list[Item]:
+    """The recordings of a train split without a meta file: the rows that name their song."""
+    folder = data / "train" / kind
+    files = {stem(file.name): file.relative_to(data).as_posix() for file in _files(folder) if _is_recording(file)}
+    named = [row for row in rows if row.music_id]
+    _warn(str(folder), kind, [row.path for row in rows if not row.music_id], "without a music_id", OUT)
+    alone = {row.path for row in named if stem(row.path) not in files}
+    _warn(str(folder), kind, sorted(alone), "without their recording", fate)
+    return [
+        Item(row.path, composed(row.music_id), _inside(data, files[key], folder) if key in files else None)
+        for row in named
+        if row.music_id and not (fate == OUT and row.path in alone)
+        for key in [stem(row.path)]
+    ]
+
+
+def _pairs_by_song(songs: Sequence[Item], hums: Sequence[Item]) -> tuple[tuple[str, str], ...]:
+    """Each hum with the only recording of its song: which of several was hummed, nobody knows."""
+    recordings: dict[str | None, list[str]] = {}
+    for song in songs:
+        recordings.setdefault(song.music_id, []).append(song.path)
+    return tuple((recordings[h.music_id][0], h.path) for h in hums if len(recordings.get(h.music_id, ())) == 1)
+
+
+def _require_no_split(data: Path) -> None:
+    """Raises InputError for the folder of a split where that of its data set was meant."""
+    inside = ("train_meta.csv", "answers.csv", *TEST_FOLDERS.values(), *KINDS)
+    if data.resolve().name in SPLITS and any((data / name).exists() for name in inside):
+        raise InputError(f"{data}: a split, not a data set; give the folder that holds it, {data.resolve().parent}")
 
 
 def _files(folder: Path) -> list[Path]:

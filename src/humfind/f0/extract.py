@@ -28,6 +28,7 @@ from humfind.data.zalo import stem
 from humfind.f0 import Tracker, make_tracker, track_file
 from humfind.f0.store import (
     KINDS,
+    SKIPPED,
     Manifest,
     Skip,
     StoredF0,
@@ -41,7 +42,7 @@ from humfind.f0.store import (
 from humfind.lock import writing
 from humfind.types import InputError
 
-SKIPPED = "skipped.csv"
+SKIPPED_HEADER = ["path", "reason", "source_sha256"]
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}{postfix}]"
 log = logging.getLogger(__name__)
 
@@ -226,11 +227,18 @@ def _track(item: Item, tracker: Tracker, bar: _Bar) -> StoredF0 | Skip:
 
 
 def _read_skipped(folder: Path) -> list[Skip]:
+    """Raises InputError for a table of that name that is not ours: it would be replaced."""
     path = folder / SKIPPED
     if not path.is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return [Skip(r["path"], r["reason"], r["source_sha256"]) for r in csv.DictReader(file)]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        if header != SKIPPED_HEADER:
+            raise ValueError(f"its header is not {','.join(SKIPPED_HEADER)}")
+        return [Skip(*row) for row in rows]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise InputError(f"{path}: not written by humfind f0 ({error}); choose another store or move it") from error
 
 
 def _write_skipped(folder: Path, skipped: Sequence[Skip]) -> None:
@@ -241,7 +249,7 @@ def _write_skipped(folder: Path, skipped: Sequence[Skip]) -> None:
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "reason", "source_sha256"])
+    writer.writerow(SKIPPED_HEADER)
     writer.writerows([skip.path, skip.reason, skip.source_sha256] for skip in skipped)
     write_aside(path, text.getvalue().encode())
 

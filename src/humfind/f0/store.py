@@ -9,6 +9,7 @@ without a manifest is foreign: read with threshold 0.5.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -18,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import read_json, write_aside
+from humfind.aside import read_json, sweep, write_aside
 from humfind.data.zalo import stem
 from humfind.f0.columns import lists, numbers, optional_text, texts
 from humfind.types import F0, InputError
@@ -27,6 +28,8 @@ KINDS = ("hum", "song")
 FOREIGN_THRESHOLD = 0.5
 HOPS_S = (0.0005, 0.5)  # outside, a hop is a slip: samples, or milliseconds
 MANIFEST = "manifest.json"
+SKIPPED = "skipped.csv"
+WRITTEN = re.compile(rf"part-\d{{4,}}\.parquet|{re.escape(MANIFEST)}|{re.escape(SKIPPED)}")  # all that a folder gets
 # what pyarrow raises for bytes that are no parquet file, or not that of its own footer
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, MemoryError)
 SKIPPED_KEY = b"humfind.skipped"  # of a part's metadata: JSON, [[path, reason, source_sha256], ...]
@@ -189,13 +192,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def open_for_writing(folder: Path, manifest: Manifest) -> None:
-    """Make ``folder`` ready for parts made as ``manifest`` says; half-written files are removed.
+    """Make ``folder`` ready for parts made as ``manifest`` says; halves that a killed writer left are removed.
 
     Raises InputError where parts made in another way, or in an unknown one, are there already.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for stray in folder.glob("*.part"):
-        stray.unlink()
+    sweep(folder, lambda name: WRITTEN.fullmatch(name) is not None)
     present = read_manifest(folder)
     mend = "choose another store or delete this folder"
     if present is None and parts(folder):
@@ -269,6 +271,13 @@ def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
         except ValueError as error:
             raise InputError(f"{part}: row {path}: {error}; track it again") from error
         yield StoredF0(path, ids[i], f0, sums[i])
+
+
+def checksums(store: Path) -> Iterator[tuple[str, str | None]]:
+    """(path, source_sha256) of every row of every split and kind."""
+    for part in sorted(store.glob("*/*/*.parquet")):
+        for row in read_part(part, FOREIGN_THRESHOLD):
+            yield row.path, row.source_sha256
 
 
 def read_skipped(part: Path) -> list[Skip]:

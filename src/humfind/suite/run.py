@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from humfind import paths, search
+from humfind import search
 from humfind.alignment import align
 from humfind.aside import write_json
 from humfind.config import DEMO_SIZES, ContourConfig, F0Config, ModelConfig
 from humfind.contour import from_f0
 from humfind.data import zalo
+from humfind.data.identity import identify, record, run_folder
 from humfind.data.zalo import Item, Split
 from humfind.embed import Model
 from humfind.f0 import make_tracker
 from humfind.f0.audio import load
 from humfind.hear import Shelf, hear
 from humfind.models import PRETRAINED, load_model
-from humfind.predict import default_store, recordings
+from humfind.predict import open_store, recordings
 from humfind.suite.pairs import Pair
 from humfind.suite.trial import Trial
 from humfind.training.dataset import Take
@@ -48,7 +49,8 @@ def open_run(data: str, run_dir: str, f0: F0Config) -> Run:
     if not folder.is_dir():
         known = ", ".join(f"demo-{name}" for name in DEMO_SIZES)
         raise InputError(f"{data}: no such data set; give a folder in the competition's layout, or one of {known}")
-    out = Path(run_dir) if run_dir else paths.home() / "runs" / folder.resolve().name
+    out = Path(run_dir) if run_dir else run_folder(identify(folder))
+    record(out, folder)
     (out / "results").mkdir(parents=True, exist_ok=True)
     return Run(folder, out, f0)
 
@@ -72,19 +74,18 @@ class Run:
             parts.append(f"  {name}: {len(split.songs)} songs or excerpts, {len(split.hums)} hums")
         return "\n".join(parts)
 
-    @property
-    def store(self) -> Path:
-        return default_store(self.data, self.tracker)
-
     @cached_property
     def shelf(self) -> Shelf:
-        return Shelf(self.store)
+        return open_store(self.data, None, self.tracker)
+
+    @property
+    def store(self) -> Path:
+        return self.shelf.folder
 
     @cached_property
     def splits(self) -> dict[str, Split]:
         """Every split that the data set or its store has."""
-        present = [s for s in zalo.SPLITS if (self.data / s).is_dir() or (self.store / s).is_dir()]
-        return {name: zalo.load_split(self.data, name, self.shelf) for name in present}
+        return {name: zalo.load_split(self.data, name, self.shelf) for name in self.shelf.splits(self.data)}
 
     @cached_property
     def _f0s(self) -> dict[tuple[str, str, str], F0]:
@@ -226,6 +227,9 @@ class Run:
         """The first training pair."""
         songs = {item.path: item for item in self.songs("train")}
         hums = {item.path: item for item in self.items("train", "hum")}
+        if not self.splits["train"].pairs:
+            mend = "name them in train/train_meta.csv (music_id,song_path,hum_path)"
+            raise InputError(f"{self.data}: nothing says which recording each training hum is of; {mend}")
         song_path, hum_path = self.splits["train"].pairs[0]
         song, hum = songs[song_path], hums[hum_path]
         lines = [from_f0(self.f0(item), ContourConfig()) for item in (song, hum)]
