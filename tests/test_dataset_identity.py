@@ -239,6 +239,7 @@ HISTORIES = [
 @pytest.mark.parametrize(
     ("history", "name"),
     [(history, name) for history in EVERYWHERE for name in COMMANDS]
+    + [(two_of_one_name, name) for name in ("f0", "train")]
     + [(history, "run" if history is deleted_split else "predict") for history in HISTORIES],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
