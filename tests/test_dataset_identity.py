@@ -14,7 +14,7 @@ from test_predict import put_audio, put_rows
 from tiny_world import f0_of, hum_of, melody
 from typer.testing import CliRunner
 
-from humfind import cli, suite
+from humfind import cli, runner, suite
 from humfind.aside import sweep
 from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig
 from humfind.data import demo
@@ -373,16 +373,20 @@ def test_a_data_set_of_f0_alone(home: Path, tmp_path: Path, caplog: pytest.LogCa
 
 @pytest.mark.parametrize("split", ["train", "public_test"])
 def test_the_folder_of_a_split_is_pointed_to_its_data_set(home: Path, tmp_path: Path, split: str) -> None:
+    home.mkdir()
+    (home / "notebooks").symlink_to(ROOT / "notebooks")
     data = make_data(tmp_path / "data", 0)
     for ask in (
         lambda: load_split(data / split, split, open_store(data / split)),
         lambda: splits_of(data / split),
         lambda: suite.open_run(str(data / split), "", QUICK).splits,
+        lambda: runner.run(data / split),
     ):
         with pytest.raises(
             InputError, match=f"{split}: a split, not a data set; give the folder that holds it, {data}"
         ):
             ask()
+    assert not (home / f"runs/{split}/html").exists(), "before any notebook ran"
 
 
 def test_a_changed_recording_is_an_error_that_its_mend_mends(home: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from humfind import paths
 from humfind.aside import write_aside, write_json
 from humfind.data.identity import identify, record, run_folder
+from humfind.data.zalo import require_no_split
 from humfind.lock import writing
 from humfind.types import InputError
 
@@ -85,6 +86,7 @@ def run(
         data = ensure("small")
     if not data.is_dir():
         raise InputError(f"{data}: no such data set; give a folder in the competition's layout, or none for the demo")
+    require_no_split(data)
     folder = home / "runs" / name if name else run_folder(identify(data))
     name = folder.name
     given = {"data": str(data.resolve()), "run_dir": str(folder), **(parameters or {})}

@@ -135,7 +135,7 @@ def load_split(data: Path, split: str, store: Rows | None = None) -> Split:
         raise InputError(f"{data}: no such folder; give the folder that holds {split}/")
     rows = {kind: list(store.read(split, kind)) if store else [] for kind in KINDS}
     if not (data / split).is_dir() and not any(rows.values()):
-        _require_no_split(data)
+        require_no_split(data)
     fate = {kind: _fate(data, split, kind, store) for kind in KINDS}
     loaded = _load_train(data, rows, fate) if split == "train" else _load_test(data, split, rows, fate)
     for kind, items in (("songs", loaded.songs), ("hums", loaded.hums)):
@@ -151,7 +151,7 @@ def splits_of(data: Path, store: Path | None = None) -> tuple[str, ...]:
         raise InputError(f"{data}: no such folder; give a data set in the competition's layout")
     present = tuple(name for name in SPLITS if (data / name).is_dir() or (store and (store / name).is_dir()))
     if not present:
-        _require_no_split(data)
+        require_no_split(data)
         raise InputError(f"{data}: no {', '.join(SPLITS)} in it; give a data set in the competition's layout")
     return present
 
@@ -341,7 +341,7 @@ def _pairs_by_song(songs: Sequence[Item], hums: Sequence[Item]) -> tuple[tuple[s
     return tuple((recordings[h.music_id][0], h.path) for h in hums if len(recordings.get(h.music_id, ())) == 1)
 
 
-def _require_no_split(data: Path) -> None:
+def require_no_split(data: Path) -> None:
     """Raises InputError for the folder of a split where that of its data set was meant."""
     inside = ("train_meta.csv", "answers.csv", *TEST_FOLDERS.values(), *KINDS)
     if data.resolve().name in SPLITS and any((data / name).exists() for name in inside):
