@@ -26,6 +26,7 @@ from humfind.f0.store import Store
 from humfind.hear import Shelf
 from humfind.index import Index
 from humfind.models import load_model
+from humfind.plots.transform import speed
 from humfind.predict import default_store, open_store, training_takes
 from humfind.types import InputError
 
@@ -362,6 +363,7 @@ def test_a_data_set_of_f0_alone(home: Path, tmp_path: Path, caplog: pytest.LogCa
     opened = suite.open_run(str(data), "", QUICK)
     assert list(opened.splits) == ["train"]
     assert opened.example_pair().hum.path == "hum0.mp3"
+    assert speed(opened.tracker_speeds()) is not None
     split = load_split(data, "train", open_store(data, None, QUICK))
     assert split.pairs == tuple((f"song{i}.mp3", f"hum{i}.mp3") for i in range(3))
     assert caplog.messages == []
@@ -423,7 +425,7 @@ def test_the_model_of_another_data_set_is_not_taken(home: Path, tmp_path: Path, 
         suite.open_run(str(b), str(run), QUICK)
 
 
-def test_a_run_that_does_not_say_whose_it_is_is_taken_with_a_word(
+def test_a_run_that_does_not_say_whose_it_is_is_taken_with_a_warning(
     home: Path, tmp_path: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(checkpoint.parent, home / "runs/data/model")

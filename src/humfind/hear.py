@@ -220,7 +220,7 @@ def store_of(data: Path, root: Path, tracker: str) -> Path:
         unknown = recorded(named) is None
         if unknown or not has_recordings(data):
             why = "does not say which data set it is of" if unknown else "is of another data set"
-            log.warning("%s: %s; for %s there is %s, or give the first by --f0", named, why, data, made)
+            log.warning("%s: %s, so %s takes %s; to use the first give --f0 %s", named, why, data, made, named)
     return made
 
 

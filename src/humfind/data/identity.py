@@ -24,7 +24,7 @@ from humfind.aside import read_json, write_json
 from humfind.types import InputError
 
 RECORD = "dataset.json"
-DEMO_MARKER = "demo.json"  # beside the recordings of a demo set: how they were made
+DEMO_MARKER = "demo.json"  # in a demo set's folder: how its recordings were made
 RECIPE = ("format", "size", "config")  # of the marker: what settles the recordings
 SUFFIX = 8  # hex digits of the hash in a folder's name
 

@@ -292,19 +292,20 @@ def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]], fate: M
 def _fate(data: Path, split: str, kind: str, store: Rows | None) -> str:
     """What becomes of rows without their recording, in words for a warning; none where that is as it should be."""
     folder = data / split / (kind if split == "train" else TEST_FOLDERS[kind])
-    heard = any(_is_recording(file) for file in _files(folder))
+    has_some = any(_is_recording(file) for file in _files(folder))
     if store is None or not store.tracker(split, kind):
-        return USED if heard else ""  # nobody knows that they ever had one
+        return USED if has_some else ""  # nobody knows that they ever had one
     if not has_recordings(data):
         return ""
-    return OUT if heard or store.default else TAKEN
+    return OUT if has_some or store.default else TAKEN
 
 
 def _warn(where: str, kind: str, paths: Sequence[str], what: str, fate: str) -> None:
     """Count and name rows of an f0 store; nothing where there are none, or nothing to say."""
     if paths and fate:
         names = ", ".join(sorted(paths)[:NAMED]) + (" ..." if len(paths) > NAMED else "")
-        log.warning("%s: %d %ss of the f0 store %s (%s): %s", where, len(paths), kind, what, names, fate)
+        plural = "s" if len(paths) > 1 else ""
+        log.warning("%s: %d %s%s of the f0 store %s (%s): %s", where, len(paths), kind, plural, what, names, fate)
 
 
 def _warn_of_rows(meta: Path, kind: str, items: Sequence[Item], rows: Sequence[StoredRow], fate: str) -> None:

@@ -74,7 +74,11 @@ def voiced_share(shares: Mapping[str, np.ndarray]) -> Figure:
 
 
 def speed(rates: Mapping[str, float]) -> Figure:
-    """Seconds of audio transformed in a second of computing, a bar a tracker or group."""
+    """Seconds of audio transformed in a second of computing, a bar a tracker or group; no bar without audio."""
+    if not rates:
+        figure, axes = style.canvas("The speed of the transform", "", size=(10, 1.7))
+        style.empty(axes[0, 0], "there is only f0, no audio: nothing to measure")
+        return figure
     names, values = list(rates), np.array(list(rates.values()))
     claim = f"The transform runs {values.min():.0f} to {values.max():.0f} times faster than the music plays"
     if len(values) == 1:
