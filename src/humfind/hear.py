@@ -16,6 +16,7 @@ from typing import Any
 from humfind.config import TRACKER_FIELDS, F0Config, to_dict
 from humfind.data.identity import adopt, demo_recipe, identify, own_folder, record, recorded
 from humfind.data.zalo import Item, has_recordings, splits_of, stem
+from humfind.f0 import too_little
 from humfind.f0.extract import extract, file_sha256
 from humfind.f0.store import Row, Store, checksums, parts, read_manifest
 from humfind.lock import writing
@@ -24,7 +25,6 @@ from humfind.types import F0, InputError
 
 log = logging.getLogger(__name__)
 Skipped = list[tuple[str, str]]  # (path, reason)
-SILENT = "silent: no frame has a pitch"
 
 
 def no_f0(item: Item) -> F0:
@@ -124,9 +124,9 @@ def hear(
         rows = {stem(row.path): row for row in shelf.read(split, kind)}
     elif lacking:
         tracked, reasons = track(lacking, config)
-    tracked, unsung = sung(tracked)
-    unsung |= {key: SILENT for key, row in rows.items() if not row.sung}
-    present = tuple(i for i in items if i.stem in tracked or (i.stem in rows and rows[i.stem].sung))
+    tracked, unsung = sung(tracked, kind)
+    unsung |= {key: reason for key, row in rows.items() if (reason := too_little(row.voiced_s, kind))}
+    present = tuple(i for i in items if i.stem in tracked or (i.stem in rows and i.stem not in unsung))
 
     heard = {item.stem for item in present}
 
@@ -169,10 +169,10 @@ def _without_place(reason: str, item: Item) -> str:
     return reason.removeprefix(f"{item.audio}: ").removeprefix(f"{item.path}: ")
 
 
-def sung(lines: dict[str, F0]) -> tuple[dict[str, F0], dict[str, str]]:
-    """stem -> f0 of those with a pitch anywhere, and stem -> reason of the others: silence has no melody."""
-    kept = {key: line for key, line in lines.items() if line.voiced.any()}
-    return kept, {key: SILENT for key in lines if key not in kept}
+def sung(lines: dict[str, F0], kind: str) -> tuple[dict[str, F0], dict[str, str]]:
+    """stem -> f0 of those with enough melody, and stem -> reason of the others."""
+    reasons = {key: reason for key, line in lines.items() if (reason := too_little(line.voiced_s, kind))}
+    return {key: line for key, line in lines.items() if key not in reasons}, reasons
 
 
 def tracker_of(f0: F0Config) -> dict[str, Any]:

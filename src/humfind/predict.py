@@ -253,7 +253,7 @@ def _folder(folder: Path, f0: F0Config) -> Heard:
     # the id is also the path, so that files of one name in different folders stay apart
     items = [FolderItem(name, name, file) for name, file in zip(names, files, strict=True)]
     lines, reasons = track(items, f0)
-    lines, unsung = sung(lines)
+    lines, unsung = sung(lines, "song")
     reasons |= unsung
     heard = tuple(item for item in items if item.stem in lines)
     return Heard(heard, lambda item: lines[item.stem], list(reasons.items()), tracker_of(f0))

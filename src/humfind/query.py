@@ -48,7 +48,7 @@ def hear_query(hum: Path, index: Path, model: str = "") -> tuple[Query, str]:
     model: the one that made the index where empty. Raises InputError where the recording cannot be read, or nothing is
     sung in it.
     """
-    from humfind.f0 import make_tracker
+    from humfind.f0 import make_tracker, too_little
     from humfind.f0.audio import load
 
     try:
@@ -59,8 +59,8 @@ def hear_query(hum: Path, index: Path, model: str = "") -> tuple[Query, str]:
     recording = load(hum)
     encoder, _ = load_model(model or named)
     line = make_tracker(tracker)(recording)
-    if not line.voiced.any():
-        raise InputError(f"{hum}: silent: no frame has a pitch; hum louder, or nearer to the microphone")
+    if reason := too_little(line.voiced_s, "hum"):
+        raise InputError(f"{hum}: {reason if line.voiced_s else reason + '; hum louder, or nearer to the microphone'}")
     return make_query(hum.name, line, encoder), encoder.checksum
 
 

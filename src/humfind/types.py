@@ -91,6 +91,10 @@ class F0:
     def length_s(self) -> float:
         return len(self.hz) * self.hop_s
 
+    @property
+    def voiced_s(self) -> float:
+        return float(self.voiced.sum()) * self.hop_s
+
 
 @dataclass(frozen=True)
 class Contour:

@@ -39,6 +39,18 @@ TRACKERS = {
 }
 
 
+SHORTEST_HUM_S = 0.5  # of pitch: about two short notes; less lies in every song
+
+
+def too_little(voiced_s: float, kind: str) -> str:
+    """Why a recording of this ``kind`` (hum or song) has too little melody to be used; empty where it has enough."""
+    if voiced_s <= 0:
+        return "silent: no frame has a pitch"
+    if kind == "hum" and voiced_s < SHORTEST_HUM_S:
+        return f"too short: {voiced_s:.2f} s have a pitch, at least {SHORTEST_HUM_S:g} s are needed; hum for longer"
+    return ""
+
+
 def make_tracker(config: F0Config) -> Tracker:
     """The tracker that ``config`` names.
 

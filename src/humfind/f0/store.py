@@ -82,12 +82,12 @@ class StoredF0:
 
 @dataclass(frozen=True)
 class Row:
-    """What a row says but its f0. sung: whether a pitch is anywhere in it. part, number: where its f0 lies."""
+    """What a row says but its f0. voiced_s: how much of it has a pitch. part, number: where its f0 lies."""
 
     path: str
     music_id: str | None
     source_sha256: str | None
-    sung: bool
+    voiced_s: float
     part: Path
     number: int
 
@@ -135,7 +135,7 @@ class Store:
     def rows(self, split: str, kind: str) -> list[Row]:
         """``read`` without the f0, which ``f0`` reads one by one: a part at a time is in memory."""
         found = [
-            (row.name, Row(row.path, row.music_id, row.source_sha256, bool(row.f0.voiced.any()), part, number))
+            (row.name, Row(row.path, row.music_id, row.source_sha256, row.f0.voiced_s, part, number))
             for part, number, row in self._each(split, kind)
         ]
         return [row for _, row in sorted(found, key=lambda pair: (pair[0], pair[1].path))]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from humfind.config import DtwConfig
 from humfind.cores import cores
 from humfind.rankers.cells import FREE, KEYS, PITCHES, ROOM, UNREACHED, align, trace
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, drawn, log_evalues
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, Weights, alike_blocks, block_weights, drawn, log_evalues
 from humfind.rankers.lines import LEVELS, Line, Places, ends_of, line_of, near
 from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
 
@@ -65,7 +65,8 @@ class Stretches:
 
 @dataclass(frozen=True)
 class Lines:
-    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does."""
+    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does.
+    blocks: (recordings + 1,) where each one's blocks begin. alike: (blocks,) how many of its recording are like it."""
 
     lines: tuple[Line, ...]
     level: NDArray[np.int16]
@@ -73,6 +74,8 @@ class Lines:
     end: NDArray[np.bool_]
     ends: Ints
     per_block: int
+    blocks: Ints
+    alike: NDArray[np.float64]
 
     @classmethod
     def of(cls, contours: Sequence[Contour], frame_s: float, config: DtwConfig) -> Lines:
@@ -87,7 +90,15 @@ class Lines:
             np.concatenate(last),
             ends,
             per_block,
+            ends_of(-(-np.diff(ends) // per_block)),
+            np.concatenate([alike_blocks(line.level, np.ones_like(line.level), LEVELS, per_block) for line in lines]),
         )
+
+    def weights(self, rows: Ints) -> Weights:
+        """Of the blocks of these recordings, which never fall."""
+        counts = np.diff(self.blocks)[rows]
+        block = np.arange(counts.sum()) + np.repeat(self.blocks[rows] - (np.cumsum(counts) - counts), counts)
+        return block_weights(np.repeat(rows, counts), self.alike[block])
 
     def whole(self, rows: Ints) -> Stretches:
         """Whole recordings."""
@@ -112,22 +123,26 @@ class Lines:
 class Costs:
     """Of each block that a hum was aligned with, at one tempo: the smallest cost of a path that ends there and its
     transposition, in any key and in the song's own, (2, blocks). owner: (blocks,) the recording, which never falls.
-    end: (blocks,) the frame after the last. places: (recordings,) how many a hum could have in each of all."""
+    end: (blocks,) the frame after the last. places: (recordings,) how many a hum could have in each of all. songs:
+    what was aligned."""
 
     best: NDArray[np.float64]
     key: Ints
     owner: Ints
     end: Ints
     places: NDArray[np.float64]
+    songs: Lines
 
     def of(self, rows: Ints) -> Costs:
         """Of these recordings alone."""
         among = np.isin(self.owner, rows)
-        return Costs(self.best[:, among], self.key[:, among], self.owner[among], self.end[among], self.places)
+        part = (self.best[:, among], self.key[:, among], self.owner[among], self.end[among])
+        return Costs(*part, self.places, self.songs)
 
     def chances(self) -> list[Chance]:
-        """What they tell of it, in any key and in the song's own."""
-        return [Chance.of(best) for best in self.best]
+        """What whole recordings' blocks say of it, in any key and in the song's own."""
+        weight = self.songs.weights(np.unique(self.owner))
+        return [Chance.of(best, weight) for best in self.best]
 
 
 class Dtw:
@@ -268,7 +283,7 @@ class Dtw:
         best = np.full((2, len(owner)), UNREACHED, np.int16)
         key = np.zeros(best.shape, np.int64)
         if len(hum.level) == 0:
-            return Costs(np.full(best.shape, np.inf), key, owner, end, places)
+            return Costs(np.full(best.shape, np.inf), key, owner, end, places, songs)
         order = np.argsort(-length, kind="stable")  # dealt like cards: equal shares of work
         pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
@@ -291,7 +306,7 @@ class Dtw:
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
         costs_a_frame = (best - float(FREE)) * (unit / len(hum.level))
-        return Costs(np.where(best < UNREACHED, costs_a_frame, np.inf), key, owner, end, places)
+        return Costs(np.where(best < UNREACHED, costs_a_frame, np.inf), key, owner, end, places, songs)
 
 
 def ranking_of(

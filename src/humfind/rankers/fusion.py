@@ -17,7 +17,9 @@ from humfind.config import RankConfig
 from humfind.rankers.diagonals import Projected
 from humfind.rankers.dtw import Dtw, Evidence, ranking_of
 from humfind.rankers.sequence import Sequence, Windowed
-from humfind.types import Hits, Query, Ranking
+from humfind.types import Contour, Hits, Query, Ranking
+
+ONE_PITCH, HELD = 0.75, 0.95  # semitones about the median within which so much of a hum lies that has no melody
 
 
 class Fusion:
@@ -41,7 +43,8 @@ class Fusion:
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
         best = np.full(len(self.songs.music_ids), np.inf)
         np.minimum.at(best, self.songs.recording_song, log_e)
-        chance = probabilities(best, self.weights.none)
+        none = self.weights.none if melodic(query.contour) else -np.inf  # a hum of one pitch is of no song
+        chance = probabilities(best, none)
         rows = [bisect_left(self.songs.music_ids, one.music_id) for one in ranking.answers]
         answers = [replace(one, probability=float(chance[row])) for one, row in zip(ranking.answers, rows, strict=True)]
         return replace(ranking, answers=tuple(answers))
@@ -61,8 +64,19 @@ class Fusion:
         return self.weights.dtw * aligned.log_e + self.weights.sequence * ordered
 
 
+def melodic(contour: Contour) -> bool:
+    """Whether more than one pitch is sung, octaves apart: one held tone lies in every song."""
+    pitch = contour.semitones[contour.voiced]
+    if len(pitch) == 0:
+        return False
+    apart = (pitch - np.median(pitch) + 6.0) % 12.0 - 6.0
+    return bool(np.mean(np.abs(apart) < ONE_PITCH) < HELD)
+
+
 def probabilities(log_e: NDArray[np.float64], none: float) -> NDArray[np.float64]:
     """(songs,) -> (songs,), with the remainder of 1 for "none of them"."""
+    if none == -np.inf:
+        return np.zeros(len(log_e))
     utility = np.append(-log_e, -none)
     share = np.exp(utility - utility.max())
     return (share / share.sum())[:-1]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from collections.abc import Sequence as Sequence_
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from humfind.rankers.diagonals import Diagonal, Engine, Group, Look, Pieces, Projected, groups
 from humfind.rankers.dtw import ranking_of
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, drawn, log_evalues
+from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, Weights, alike_blocks, block_weights, drawn, log_evalues
 from humfind.rankers.lines import Places, ends_of
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
@@ -27,6 +29,7 @@ FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
 LOOKED_AT = 20_000  # places of the first look, of which one in so many tells how near the likeliest are
 LONGER = 1.3  # than its own tempo makes it, a hum may be where it is aligned with a likely place
 ROOM_S = 2.0  # before and after that
+OCTAVE = 12.0  # semitones
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
@@ -67,6 +70,7 @@ class Sequence:
         self.blocks = np.searchsorted(self.block_owner, np.arange(recordings + 1))  # each recording's first
         windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
         self.places = windows * (hop_s / BLOCK_S)
+        self.alike = _alike(songs.contours, self.block_owner, block[begins])
         begin = np.searchsorted(songs.recording, np.arange(recordings + 1))
         self.whole = Look(songs.engine, np.cumsum(begins) - 1, begin, hop_s)
 
@@ -79,7 +83,13 @@ class Sequence:
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         least = self._least(asked, self.whole, self.whole.groups)
-        return _log_e(least, ratios, self.block_owner, self.places, least)
+        null = [Chance.of(distances, self._weights) for distances in least]
+        return _log_e(least, ratios, self.block_owner, self.places, null)
+
+    @cached_property
+    def _weights(self) -> Weights:
+        """Of all blocks."""
+        return block_weights(self.block_owner, self.alike)
 
     def shortlist(
         self, query: Query, projected: Projected, likely: int, count: int
@@ -89,17 +99,20 @@ class Sequence:
         apart: NOWHERE for recordings that have none."""
         sample = drawn(len(self.places), int(self.blocks[-1]), CHANCE)
         told = np.flatnonzero(sample[self.block_owner])
+        weight = block_weights(self.block_owner[told], self.alike[told])
         ratios = _tempos(query, FIRST_TEMPOS)
         few = projected.look
         asked = _asked(query, ratios, few.hop_s, projected.axes)
         first = self._least(asked, few, few.groups)
-        chosen = self._likeliest(first, ratios, told, likely)
+        null = [Chance.of(distances[told], weight) for distances in first]
+        chosen = self._likeliest(first, ratios, null, likely)
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
         least = self._least(asked, self.whole, groups(self.whole.recordings(sample) + near))
         owner, every = self.block_owner[chosen], np.arange(len(chosen))
-        by_block, tempo = _log_e(least[:, chosen], ratios, every, self.places[owner], least[:, told])
+        null = [Chance.of(distances[told], weight) for distances in least]
+        by_block, tempo = _log_e(least[:, chosen], ratios, every, self.places[owner], null)
         log_e = np.full(len(self.places), NOWHERE)
         np.minimum.at(log_e, owner, by_block)
         best = np.argsort(by_block, kind="stable")[:count]
@@ -130,16 +143,16 @@ class Sequence:
                 one.compare(mine, begin, block, squares, least[row])
         return least[:, :-1]
 
-    def _likeliest(self, least: Floats, ratios: Floats, told: Ints, count: int) -> Ints:
-        """The ``count`` blocks by whose match their recordings have the smallest E-values, at whichever tempo. told:
-        the blocks that tell what chance does."""
+    def _likeliest(self, least: Floats, ratios: Floats, null: Sequence_[Chance], count: int) -> Ints:
+        """The ``count`` blocks by whose match their recordings have the smallest E-values, at whichever tempo. null:
+        what chance does at each."""
         share = min(1.0, 2 * count / least.shape[1])
         log_e = np.full(least.shape[1], np.inf)
-        for distances, ratio in zip(least, ratios, strict=True):
+        for distances, ratio, chance in zip(least, ratios, null, strict=True):
             limit = np.quantile(distances[:: max(1, len(distances) // LOOKED_AT)], share, method="higher")
             near = np.flatnonzero(distances <= limit)
             places = self.places[self.block_owner[near]]
-            found = _at_tempo(ratio, distances[near], np.arange(len(near)), places, distances[told])
+            found = _at_tempo(ratio, distances[near], np.arange(len(near)), places, chance)
             log_e[near] = np.minimum(log_e[near], found)
         looked_at = np.flatnonzero(log_e < np.inf)
         best: Ints = looked_at[np.argsort(log_e[looked_at], kind="stable")[:count]]
@@ -162,6 +175,20 @@ class Sequence:
         return Match(start_s, start_s + query.contour.length_s / float(tempo), semitones, float(tempo))
 
 
+def _alike(contours: Sequence_[Contour | None], owner: Ints, number: Ints) -> NDArray[np.float64]:
+    """(blocks,): how many blocks of its recording are like each; 1 where there is no contour. owner: (blocks,) the
+    recording. number: (blocks,) which of its blocks."""
+    found = np.ones(len(owner))
+    begin = np.searchsorted(owner, np.arange(len(contours) + 1))
+    for row, contour in enumerate(contours):
+        if contour is not None and begin[row] < begin[row + 1]:
+            per_block = max(1, round(BLOCK_S / contour.frame_s))
+            alike = alike_blocks(contour.semitones, contour.voiced, OCTAVE, per_block)
+            mine = slice(begin[row], begin[row + 1])
+            found[mine] = alike[np.minimum(number[mine], len(alike) - 1)]
+    return found
+
+
 def _tempos(query: Query, apart: float = 0.0) -> Floats:
     """Those at which the hum was cut into windows; or of these, about ``apart`` octaves from each other, its own among
     them."""
@@ -181,21 +208,21 @@ def _asked(query: Query, ratios: Floats, hop_s: float, axes: Floats | None = Non
 
 
 def _log_e(
-    least: Floats, ratios: Floats, owner: Ints, places: NDArray[np.float64], told: Floats
+    least: Floats, ratios: Floats, owner: Ints, places: NDArray[np.float64], null: Sequence_[Chance]
 ) -> tuple[NDArray[np.float64], Floats]:
     """Of each of those that have ``places``: the log E-value of the best of its blocks, and at which of the tempos.
-    least: (tempos, blocks). owner: (blocks,). told: as ``least``, of the blocks that tell what chance does."""
+    least: (tempos, blocks). owner: (blocks,). null: what chance does at each tempo."""
     by_tempo = [
-        _at_tempo(ratio, distances, owner, places, known)
-        for ratio, distances, known in zip(ratios, least, told, strict=True)
+        _at_tempo(ratio, distances, owner, places, chance)
+        for ratio, distances, chance in zip(ratios, least, null, strict=True)
     ]
     at = np.argmin(by_tempo, axis=0)
     return np.min(by_tempo, axis=0), ratios[at]
 
 
 def _at_tempo(
-    ratio: np.float32, distances: Floats, owner: Ints, places: NDArray[np.float64], told: Floats
+    ratio: np.float32, distances: Floats, owner: Ints, places: NDArray[np.float64], chance: Chance
 ) -> NDArray[np.float64]:
     """``_log_e`` at one of the tempos."""
-    found = log_evalues(distances.astype(np.float64), owner, places, Chance.of(told))
+    found = log_evalues(distances.astype(np.float64), owner, places, chance)
     return found + OTHER_TEMPO * abs(math.log2(ratio))
