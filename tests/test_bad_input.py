@@ -225,7 +225,7 @@ hums(
 hums("a Vietnamese name", HEARD, lambda p: write_sound(p, tone()), "người ơi.wav", unheard=False)
 
 
-@case("a name that is not UTF-8", "a hum", 2, "is not UTF-8; rename it")
+@case("a name that is not UTF-8", "a hum", 0, "its name is not UTF-8; rename it")
 def _(world: World) -> list[str]:
     write_sound(world.hum(), tone())
     os.rename(os.fsencode(world.hum()), os.fsencode(world.hum().parent) + b"/\xff.wav")
@@ -488,24 +488,28 @@ def altered(**values: object) -> Callable[[Path], object]:
     return change
 
 
+def part(folder: Path, name: str) -> Path:
+    """The file of an index's part."""
+    return folder / str(json.loads((folder / "index.json").read_text())["parts"][name])
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
 indexes("another model's", "not with this model; build it again", altered(model_checksum="0" * 64))
-indexes("another format's", "not of format version 2; build the index again", altered(format_version=9))
+indexes("another format's", "not of format version 3; build the index again", altered(format_version=9))
 indexes("a number for its configuration", "config is 5; build the index again", altered(config=5))
 indexes("index.json not JSON", "not JSON", lambda f: (f / "index.json").write_text("{"))
 indexes("no index.json", "not an index; build one with: humfind index", lambda f: (f / "index.json").unlink())
-indexes("vectors cut", "vectors.faiss: not a whole faiss index", lambda f: cut(f / "vectors.faiss"))
+indexes("vectors cut", ".faiss: not a whole faiss index", lambda f: cut(part(f, "vectors")))
+indexes("vectors a pickle", ".faiss: not a whole faiss", lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."))
+indexes("vectors missing", ".faiss: missing; build the index again", lambda f: part(f, "vectors").unlink())
+indexes("windows cut", ".parquet: not a whole parquet file", lambda f: cut(part(f, "windows")))
+indexes("songs missing", ".parquet: missing; build the index again", lambda f: part(f, "songs").unlink())
 indexes(
-    "vectors a pickle", "vectors.faiss: not a whole faiss", lambda f: (f / "vectors.faiss").write_bytes(b"\x80\x04N.")
+    "songs for windows", ".parquet: has other columns than", lambda f: shutil.copy(part(f, "songs"), part(f, "windows"))
 )
-indexes("vectors missing", "vectors.faiss: not a whole faiss index", lambda f: (f / "vectors.faiss").unlink())
-indexes("windows cut", "windows.parquet: not a whole parquet file", lambda f: cut(f / "windows.parquet"))
-indexes("songs missing", "songs.parquet: missing; build the index again", lambda f: (f / "songs.parquet").unlink())
-indexes("songs for windows", "windows.parquet: has other columns than",
-        lambda f: shutil.copy(f / "songs.parquet", f / "windows.parquet"))  # fmt: skip
 
 
 def checkpoints(name: str, words: str, change: Callable[[Path], object]) -> None:

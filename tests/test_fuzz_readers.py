@@ -27,6 +27,7 @@ from humfind.f0.audio import load
 from humfind.f0.store import MANIFEST, read_manifest, read_part
 from humfind.index import read_about
 from humfind.index.flat import HEAD, FlatIndex
+from humfind.index.parts import ENDINGS
 from humfind.types import InputError
 
 # HUMFIND_FUZZ=3000 python -m pytest tests/test_fuzz_readers.py: a long campaign, each time with other bytes
@@ -159,11 +160,12 @@ def test_manifest(folder, values, name):
         holds(lambda: hash(read_manifest(folder)))
 
 
-@given(values=JSON, name=st.sampled_from(["format_version", "model", "config", "tracker", "songs", "dim"]))
+@given(values=JSON, name=st.sampled_from(["format_version", "model", "config", "tracker", "songs", "dim", "parts"]))
 @BOUNDED
 def test_index_json(folder, values, name):
-    made = {"format_version": 2, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}}
+    made = {"format_version": 3, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}}
     made |= {"recordings": 1, "songs": 1, "windows": 1, "dim": 1}
+    made["parts"] = {part: f"{part}-{'0' * 16}{ending}" for part, ending in ENDINGS.items()}
     for content in (values, made | {name: values}):
         (folder / "index.json").write_text(json.dumps(content))
         holds(lambda: read_about(folder))

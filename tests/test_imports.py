@@ -70,7 +70,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "index": (GROUND | DISK, TABULAR | {"faiss", "numba"}),
     "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),
     "models": ({"data", "types", "embed"}, set()),
-    "query": (GROUND | DISK | {"contour", "f0", "models"}, set()),
+    "query": (GROUND | DISK | {"contour", "data", "f0", "models"}, set()),
     "search": (GROUND | {"contour", "index", "rankers", "logs", "query"}, {"numpy", "tqdm"}),
     "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     # the outer rooms: above what they join, and below the doors

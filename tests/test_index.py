@@ -45,8 +45,8 @@ def test_round_trip(index, folder):
         assert (a.semitones == b.semitones).all()
         assert (a.voiced == b.voiced).all()
         assert a.frame_s == b.frame_s
-    assert sorted(file.name for file in folder.iterdir()) == [
-        "contours.parquet", "index.json", "songs.parquet", "vectors.faiss", "windows.parquet",
+    assert sorted(file.name.partition("-")[0] for file in folder.iterdir()) == [
+        "contours", "index.json", "songs", "vectors", "windows",
     ]  # fmt: skip
 
 
@@ -71,6 +71,11 @@ def test_another_folder_is_not_overwritten(index, tmp_path):
     assert (tmp_path / "thesis.txt").exists()
 
 
+def part(folder, name):
+    """The file of a part, by its name in index.json."""
+    return folder / json.loads((folder / "index.json").read_text())["parts"][name]
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -82,14 +87,14 @@ def edit(path, **values):
 DAMAGE = {
     "no folder": (lambda f: [file.unlink() for file in f.iterdir()], "not an index"),
     "not json": (lambda f: (f / "index.json").write_text("{"), "not JSON"),
-    "other format": (lambda f: edit(f / "index.json", format_version=99), "format version 2"),
-    "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 2}'), "lacks"),
+    "other format": (lambda f: edit(f / "index.json", format_version=99), "format version 3"),
+    "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 3}'), "lacks"),
     "other counts": (lambda f: edit(f / "index.json", windows=3), "index.json says 3"),
-    "cut parquet": (lambda f: cut(f / "windows.parquet"), "windows.parquet: not a whole"),
-    "cut vectors": (lambda f: cut(f / "vectors.faiss"), "vectors.faiss: not a whole"),
-    "missing part": (lambda f: (f / "contours.parquet").unlink(), "contours.parquet: missing"),
-    "other columns": (lambda f: pq.write_table(pa.table({"id": [1]}), f / "songs.parquet"), "other columns"),
-    "pickle": (lambda f: (f / "vectors.faiss").write_bytes(b"\x80\x04N."), "not a whole faiss"),
+    "cut parquet": (lambda f: cut(part(f, "windows")), r"windows-\w+\.parquet: not a whole"),
+    "cut vectors": (lambda f: cut(part(f, "vectors")), r"vectors-\w+\.faiss: not a whole"),
+    "missing part": (lambda f: part(f, "contours").unlink(), r"contours-\w+\.parquet: missing"),
+    "other columns": (lambda f: pq.write_table(pa.table({"id": [1]}), part(f, "songs")), "other columns"),
+    "pickle": (lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."), "not a whole faiss"),
 }
 
 
@@ -102,8 +107,8 @@ def test_damage_is_told(folder, damage):
 
 
 def test_rows_that_went_missing_are_told(folder):
-    table = pq.read_table(folder / "windows.parquet")
-    pq.write_table(table.slice(0, len(table) - 1), folder / "windows.parquet")
+    table = pq.read_table(part(folder, "windows"))
+    pq.write_table(table.slice(0, len(table) - 1), part(folder, "windows"))
     with pytest.raises(InputError, match="windows; build it again"):
         Index.load(folder)
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ ENDING = ".part"
 WRITER = re.compile(r"\.\d+$")  # the process that wrote, where several may write the same file
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MEND = "make room, then give the same command again: it goes on where it stopped"
+LARGEST_JSON = 64 * 2**20  # bytes; what this program writes is a thousandth of it
 
 
 def write_aside(path: Path, content: bytes | Callable[[BinaryIO], object], writer: str = "") -> None:
@@ -46,13 +48,33 @@ def write_aside(path: Path, content: bytes | Callable[[BinaryIO], object], write
         os.replace(aside, path)
 
 
+def require_regular_file(path: Path) -> None:
+    """Raises InputError for a folder, a pipe, a socket and a device: reading one might never end. OSError where there
+    is nothing."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InputError(f"{path}: not a regular file; give a file")
+
+
+def require_stored(file: BinaryIO) -> None:
+    """Raises InputError for a file with holes: a few bytes on the disk that would fill any memory."""
+    size = os.fstat(file.fileno()).st_size
+    if size and os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size:
+        raise InputError(f"{file.name}: has holes where its data should be; make or copy it again")
+    file.seek(0)
+
+
 def write_json(path: Path, values: Any) -> None:
-    """``values`` as indented JSON, the same bytes for the same values."""
-    write_aside(path, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
+    """``values`` as indented JSON, the same bytes for the same values. Bytes of a file name that are no UTF-8 are
+    written as JSON's escapes, and read back as they were."""
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_aside(path, text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
     """What a JSON file in UTF-8 holds. Raises ValueError where it is not one, OSError where it cannot be read."""
+    require_regular_file(path)
+    if path.stat().st_size > LARGEST_JSON:
+        raise ValueError(f"{path.stat().st_size:,} bytes, more than any that this program wrote")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:

@@ -7,6 +7,7 @@ Everything heavy is imported inside the command that needs it, so that ``humfind
 from __future__ import annotations
 
 import gc
+import io
 import json
 import sys
 import traceback
@@ -42,6 +43,7 @@ Checkpoint = Annotated[
 Tracker = Annotated[
     str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
 ]
+ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
 RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
 Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
 
@@ -160,11 +162,11 @@ def index(
     tracker: Tracker = "",
 ) -> None:
     """Build an index of songs, from a data set or a folder."""
-    from humfind.predict import index_of
+    _require_address_space()
+    from humfind.predict import write_index
 
-    made, skipped = index_of(source, split, store, model, _f0(tracker))
+    made, skipped = write_index(source, out, split, store, model, _f0(tracker))
     _tell_skipped(skipped)
-    made.save(out)
     print(f"{len(made.music_ids)} songs, {len(made.engine)} windows: {out}")
 
 
@@ -182,6 +184,7 @@ def search(
 
     if not hum.is_file():
         raise InputError(f"{hum}: no such file; give the recording of a hum")
+    _require_address_space()
     rank = _rank(ranker, top)
     from concurrent.futures import ProcessPoolExecutor
 
@@ -298,6 +301,8 @@ def options(
 
 def main() -> None:
     """The ``humfind`` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show, or that is no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(app(prog_name="humfind", standalone_mode=False))
     except KeyboardInterrupt:
@@ -342,6 +347,8 @@ def _complaint(error: Exception) -> str | None:
         message = f"{package}: not installed; in the project's folder give: pip install -r requirements.txt"
     elif (full := full_disk(error)) is not None:
         message = full
+    elif isinstance(error, MemoryError):
+        message = "memory: there is too little; close other programs, or raise ulimit -v"
     elif isinstance(error, OSError) and error.filename is not None and error.strerror:
         message = f"{error.filename}: {error.strerror.lower()}; check the path and who may use it"
     else:
@@ -354,6 +361,18 @@ def _f0(tracker: str) -> F0Config | None:
     from humfind.config import F0Config
 
     return F0Config(tracker=tracker) if tracker else None
+
+
+def _require_address_space() -> None:
+    """Under a small ``ulimit -v`` the libraries of linear algebra ask for memory without end. Raises InputError."""
+    import resource
+
+    from humfind.types import InputError
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        had, needed = limit // 2**20, ADDRESS_SPACE // 2**20
+        raise InputError(f"memory: {had} MiB of address space are too few; set ulimit -v to {needed * 1024} or more")
 
 
 def _rank(ranker: str, top: int = 10) -> Any:

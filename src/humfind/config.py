@@ -8,6 +8,8 @@ from typing import Any
 
 from humfind.types import InputError
 
+HOPS_S = (0.0005, 0.5)  # of an f0; outside, a hop is a slip: samples, or milliseconds
+MOST_FRAMES = 20_000  # of a window
 TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")  # that say how an f0 was made
 
 
@@ -24,8 +26,14 @@ class F0Config:
 
     @classmethod
     def of(cls, tracker: Mapping[str, Any]) -> F0Config:
-        """What an index or a manifest names; defaults for what it does not."""
-        return cls(**{name: tracker[name] for name in TRACKER_FIELDS if name in tracker})
+        """What an index or a manifest names; defaults for what it does not. Raises InputError for what no tracker
+        has."""
+        config: F0Config = from_dict(
+            cls, {name: tracker[name] for name in TRACKER_FIELDS if name in tracker}, "tracker"
+        )
+        if not (HOPS_S[0] <= config.hop_s <= HOPS_S[1] and config.part_size >= 1):
+            raise InputError(f"tracker: {config} is none; give hop_s within {HOPS_S} seconds")
+        return config
 
 
 @dataclass(frozen=True)
@@ -314,6 +322,23 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "config") -> Any:
         else:
             made[name] = tuple(value) if isinstance(current, tuple) else value
     return kind(**made)
+
+
+def require_sane(config: ModelConfig, where: str) -> None:
+    """Windows that can be cut, and a network that can be built and run. Raises InputError.
+
+    The bounds are far from any use; they keep a forged or mistyped number from asking for hours or for all memory.
+    """
+    line, net = config.contour, config.encoder
+    tempos = 1 <= len(line.query_tempos) <= 100 and all(0.1 <= tempo <= 10 for tempo in line.query_tempos)
+    hops = all(max(line.frame_s, 0.01) <= hop_s <= 600 for hop_s in (line.song_hop_s, line.query_hop_s))
+    cut = 0.001 <= line.frame_s <= 1 and line.frame_s <= line.window_s <= 600 and 0 <= line.min_voiced_share <= 1
+    if not (cut and line.window_s / line.frame_s <= MOST_FRAMES and tempos and hops):
+        raise InputError(f"{where}.contour: {line} cuts no windows; copy the file again")
+    stages = 1 <= len(net.widths) == len(net.blocks) <= 20 and min(*net.widths, *net.blocks) >= 1
+    sizes = net.embedding_dim >= 1 and 1 <= net.stem_stride <= 1000 and 1 <= net.segments <= 1000
+    if not (stages and sizes and 1 <= net.kernel <= 1001 and net.kernel % 2 and 0 <= net.dropout < 1):
+        raise InputError(f"{where}.encoder: {net} is no network; copy the file again")
 
 
 def _is_like(value: Any, default: Any) -> bool:

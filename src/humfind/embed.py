@@ -20,14 +20,15 @@ import torch
 from safetensors import torch as tensors
 from torch import nn
 
-from humfind.aside import read_json, write_aside, write_json
-from humfind.config import ModelConfig, from_dict, to_dict
+from humfind.aside import read_json, require_regular_file, require_stored, write_aside, write_json
+from humfind.config import ModelConfig, from_dict, require_sane, to_dict
 from humfind.contour import channel_count
 from humfind.encoders import build
 from humfind.encoders.resnet1d import Folded, ResNet1d, embed_batches
 from humfind.types import Embeddings, InputError, Windows
 
 FORMAT_VERSION = 1
+LARGEST = 1e12  # of a weight's size; beyond, sums of products overflow
 BATCH = 32  # windows at a time, always: the last bits of a sum depend on how many are summed together
 
 
@@ -76,12 +77,16 @@ class Model:
         device = next(self.network.parameters()).device
         values = torch.from_numpy(np.concatenate([windows.values for windows in many])).to(device)
         vectors = embed_batches(self._folded, values, BATCH).cpu().numpy()
+        if not np.isfinite(vectors).all():
+            raise InputError("model: its embeddings are no numbers; train again, with a smaller learning rate")
         ends = np.cumsum([len(windows) for windows in many])
         return [Embeddings(part) for part in np.split(vectors, ends[:-1])]
 
     def save(self, path: Path) -> None:
-        """NAME.safetensors and NAME.json; each is written aside and renamed."""
+        """NAME.safetensors and NAME.json; each is written aside and renamed. Raises InputError where ``load`` would."""
         path = Path(path)
+        require_sane(from_dict(ModelConfig, to_dict(self.config), f"{path}: config"), f"{path}: config")
+        _require_finite(path, self.network.state_dict())
         path.parent.mkdir(parents=True, exist_ok=True)
         about = {
             "format_version": FORMAT_VERSION,
@@ -101,23 +106,22 @@ class Model:
         about = _read_about(path.with_suffix(".json"))
         where = f"{path.with_suffix('.json')}: config"
         config = from_dict(ModelConfig, about["config"], where)
-        _require_sane(config, where)
+        require_sane(config, where)
+        weights = _bytes(path)
         try:
-            weights = path.read_bytes()
             named = tensors.load(weights)
             _require_same_shapes(config, named)
             network = build(config.encoder, input_channels(config))
             network.load_state_dict(named)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise InputError(f"{path}: no such file; train first, or check the path") from error
         except (safetensors.SafetensorError, KeyError, ValueError) as error:
             mend = "copy it again or train again"
             raise InputError(f"{path}: cut short or not safetensors ({_first_line(error)}); {mend}") from error
         except (RuntimeError, TypeError, OverflowError) as error:
             mend = "take the JSON that was saved with these weights"
             raise InputError(f"{path}: does not fit its JSON ({_first_line(error)}); {mend}") from error
+        _require_finite(path, network.state_dict())
         if about["checksum"] != _checksum(weights, about["config"]):
             raise InputError(f"{path}: not the weights that its JSON was saved with; copy both files again")
         return cls(config, network, about["training"], about["checksum"])
@@ -158,6 +162,26 @@ def _read_about(path: Path) -> dict[str, Any]:
     return about
 
 
+def _bytes(path: Path) -> bytes:
+    try:
+        require_regular_file(path)
+        with path.open("rb") as file:
+            require_stored(file)
+            return file.read()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; train first, or check the path") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: larger than the memory; copy it again, or raise ulimit -v") from error
+
+
+def _require_finite(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raises InputError for weights with which no embedding is a number: what a training that diverged leaves."""
+    for name, values in weights.items():
+        low, high = (-LARGEST, LARGEST) if not name.endswith("running_var") else (0.0, LARGEST)
+        if values.numel() and not (low <= values.min().item() and values.max().item() <= high):
+            raise InputError(f"{path}: {name} holds NaN or huge numbers; train again, with a smaller learning rate")
+
+
 def _require_same_shapes(config: ModelConfig, weights: Mapping[str, torch.Tensor]) -> None:
     """The network of ``config`` has these tensors, before any memory is spent on it. Raises RuntimeError."""
     if not 1 <= sum(config.encoder.blocks) <= len(weights):
@@ -168,12 +192,3 @@ def _require_same_shapes(config: ModelConfig, weights: Mapping[str, torch.Tensor
         there, asked = (list(state[name].shape) if name in state else "missing" for state in (weights, wanted))
         if there != asked:
             raise RuntimeError(f"{name}: {there}, by its JSON {asked}")
-
-
-def _require_sane(config: ModelConfig, where: str) -> None:
-    """Windows that can be cut at all. Raises InputError."""
-    line = config.contour
-    tempos = 1 <= len(line.query_tempos) <= 100 and all(0.1 <= tempo <= 10 for tempo in line.query_tempos)
-    hops = all(line.frame_s <= hop_s <= 600 for hop_s in (line.song_hop_s, line.query_hop_s))
-    if not (0.001 <= line.frame_s <= 1 and line.frame_s <= line.window_s <= 600 and tempos and hops):
-        raise InputError(f"{where}.contour: {line} cuts no windows; copy the file again")

@@ -26,17 +26,17 @@ def default_model(dataset: DataSet) -> Path:
 def load_model(model: str, data: Path | DataSet | None = None) -> tuple[Model, str]:
     """A checkpoint's path (empty: the data set's own; ``pretrained``: the one that the package ships) -> the model,
     and its path. data: the data set's folder, or which one it is. Raises InputError."""
-    from humfind.embed import Model
-
-    if model == PRETRAINED:
-        return Model.load(PRETRAINED_PATH), PRETRAINED
     dataset = data if isinstance(data, DataSet) else identify(data or Path())
-    path = Path(model) if model else default_model(dataset)
+    path = PRETRAINED_PATH if model == PRETRAINED else Path(model) if model else default_model(dataset)
     if not path.is_file():
         mend = "give a model.safetensors or --model pretrained, or train one with: humfind train DATA"
         raise InputError(f"{path}: no such model{'' if model else _others_model(path, dataset)}; {mend}")
     if not model and recorded(path.parents[1]) is None:
         log.warning("%s does not say which data set it was trained on: it is taken by its name", path)
+    from humfind.embed import Model  # seconds to import: after what can be refused at once
+
+    if model == PRETRAINED:
+        return Model.load(path), PRETRAINED
     return Model.load(path), str(path.resolve())
 
 

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 from humfind import metrics, paths, search, submission
 from humfind.config import F0Config, RankConfig, to_dict
 from humfind.data.identity import recorded
-from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, split_by_song, stem
-from humfind.hear import Heard, Shelf, Skipped, store_of, sung, track, tracker_of
+from humfind.data.walk import files_below
+from humfind.data.zalo import AUDIO_SUFFIXES, Item, composed, load_split, read_titles, split_by_song, stem
+from humfind.f0.extract import file_sha256
+from humfind.hear import Heard, Shelf, Skipped, store_of
 from humfind.hear import hear as hear
-from humfind.index import Index, Song
+from humfind.index import Index, Song, index_folder
+from humfind.index.parts import F0 as F0_FOLDER
+from humfind.lock import writing
 from humfind.logs import conserved
 from humfind.models import load_model
-from humfind.query import hear_query
+from humfind.query import HumQuery, hear_query
 from humfind.rankers import make_ranker
 from humfind.types import F0, Answer, InputError, Query, Ranking
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from humfind.embed import Model
     from humfind.training.dataset import Take
 
+KEPT_SPLIT = "public_test"  # of the store within an index: an f0 store has splits
 log = logging.getLogger(__name__)
 
 
@@ -156,27 +161,54 @@ def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | Non
 
 
 def index_of(
-    source: Path, split: str, store: Path | None = None, model: str = "", f0: F0Config | None = None
+    source: Path,
+    split: str,
+    store: Path | None = None,
+    model: str = "",
+    f0: F0Config | None = None,
+    keep: Path | None = None,
 ) -> tuple[Index, Skipped]:
-    """The index of a data set's split, of an f0 store's split, or of a folder of audio files."""
-    if not source.is_dir():
-        raise InputError(f"{source}: no such folder; give a data set, an f0 store or a folder of audio")
+    """The index of a data set's split, of an f0 store's split, or of a folder of audio files.
+
+    keep: the f0 store of an audio folder, where each f0 is kept as soon as it is tracked; nowhere where None.
+    """
+    _require_folder(source)
     is_store = (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file()
+    is_audio = not is_store and store is None and not (source / split).is_dir()
+    files = _audio_files(source) if is_audio else AudioFiles()
     encoder, model_path = load_model(model, (recorded(source) or source.parent) if is_store else source)
     if is_store:
         shelf = Shelf(source)
         rows = shelf.read(split, "song")
         heard = hear([Item(r.path, r.music_id or stem(r.path), None) for r in rows], split, "song", shelf, f0)
-    elif (source / split).is_dir() or store is not None:
+    elif not is_audio:
         shelf = open_store(source, store, f0)
         parts = load_split(source, split, shelf)
         heard = hear(parts.songs, split, "song", shelf, f0)
         heard = replace(heard, skipped=heard.skipped + list(parts.strays))
     else:
-        heard = _folder(source, f0 or F0Config())
+        heard = _folder(files, source, f0, keep)
     return search.build_index(
         recordings(heard.f0, read_titles(source)), encoder, model_path, heard.tracker, len(heard.items)
     ), heard.skipped
+
+
+def write_index(
+    source: Path, out: Path, split: str, store: Path | None = None, model: str = "", f0: F0Config | None = None
+) -> tuple[Index, Skipped]:
+    """``index_of``, saved in the folder ``out``, which is looked at before anything else is done. The f0 of an audio
+    folder are kept in ``out``/f0: what was tracked once, in a run that was stopped too, is not tracked again."""
+    _require_folder(source)
+    folder = index_folder(out, source)
+    with writing(folder):
+        made, skipped = index_of(source, split, store, model, f0, folder / F0_FOLDER)
+        made.save(folder)
+    return made, skipped
+
+
+def _require_folder(source: Path) -> None:
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder; give a data set, an f0 store or a folder of audio")
 
 
 def search_file(
@@ -184,16 +216,18 @@ def search_file(
     index: Path,
     model: str = "",
     rank: RankConfig | None = None,
-    heard: Callable[[], tuple[Query, str]] | None = None,
+    heard: Callable[[], HumQuery] | None = None,
 ) -> tuple[Index, Ranking]:
     """One recording, searched in an index folder. model: the one that made the index where empty. heard: gives what
     ``hear_query`` would, where another process is at it already."""
     rank = rank or RankConfig()
     found = Index.load(index)
     ranker = make_ranker(rank, found)
-    query, checksum = heard() if heard else hear_query(hum, index, model)
-    found.require_model(checksum, index)
-    return found, search.search(query, found, ranker, rank.top)
+    made = heard() if heard else hear_query(hum, index, model)
+    if made.tracker != found.info.tracker:  # each has read an index.json of its own
+        raise InputError(f"{index}: was built anew while the hum was read; give the command again")
+    found.require_model(made.model_checksum, index)
+    return found, search.search(made.query, found, ranker, rank.top)
 
 
 def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:
@@ -241,26 +275,56 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
 
 
-def _folder(folder: Path, f0: F0Config) -> Heard:
-    """The audio files below a folder; a song's id is its path below it, without the suffix."""
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
-    names = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+@dataclass(frozen=True)
+class AudioFiles:
+    """The audio files below a folder. skipped: (path, reason) of those that cannot be used."""
+
+    files: tuple[Path, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def _audio_files(folder: Path) -> AudioFiles:
+    """Raises InputError where there are none."""
+    files, skipped = files_below(folder, AUDIO_SUFFIXES)
     if not files:
-        raise InputError(f"{folder}: no data set, no f0 store, no audio files; give one of these")
+        reason = ": ".join(skipped[0]) if skipped else "give one of these"
+        raise InputError(f"{folder}: no data set, no f0 store, no audio files; {reason}")
+    return AudioFiles(tuple(files), tuple(skipped))
+
+
+def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | None) -> Heard:
+    """The f0 of the audio files below a folder; a song's id is its path below it, without the suffix.
+
+    In the store, a row's key is the checksum of the file: files of one name stay apart, a file that has changed is
+    tracked anew, and one that was moved is not.
+    """
+    names = [composed(path.relative_to(folder).with_suffix("").as_posix()) for path in audio.files]
     twice = [a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b]
     if twice:
         raise InputError(f"{folder}: two recordings are named {twice[0]}; rename one")
-    # the id is also the path, so that files of one name in different folders stay apart
-    items = [FolderItem(name, name, file) for name, file in zip(names, files, strict=True)]
-    lines, reasons = track(items, f0)
-    lines, unsung = sung(lines, "song")
-    reasons |= unsung
-    heard = tuple(item for item in items if item.stem in lines)
-    return Heard(heard, lambda item: lines[item.stem], list(reasons.items()), tracker_of(f0))
+    shelf = Shelf(keep) if keep else None
+    config = f0 or (shelf.config() if shelf else F0Config())
+    skipped: Skipped = list(audio.skipped)
+    digests: dict[str, str] = {}  # of each name
+    stored: dict[str, Item] = {}  # by checksum
+    for name, file in zip(names, audio.files, strict=True):
+        try:
+            digests[name] = file_sha256(file)
+        except OSError as error:
+            skipped.append((name, f"cannot be read ({error.strerror})"))
+            continue
+        path = f"{file.relative_to(folder).as_posix()}/{digests[name]}"
+        stored.setdefault(digests[name], Item(path, None, file))
+    heard = hear(list(stored.values()), KEPT_SPLIT, "song", shelf, replace(config, part_size=1))
+    by_digest = {item.stem: item for item in heard.items}
+    reasons = {stem(path): reason for path, reason in heard.skipped}
+    items = tuple(FolderItem(name, name, None) for name in digests if digests[name] in by_digest)
+    skipped += [(name, reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
+    return replace(heard, items=items, f0_of=lambda item: heard.f0_of(by_digest[digests[item.stem]]), skipped=skipped)
 
 
 class FolderItem(Item):
-    """A recording whose key is its whole path."""
+    """A recording whose key is its whole path, so that files of one name in different folders stay apart."""
 
     @property
     def stem(self) -> str:

@@ -4,17 +4,29 @@ while the index is read in another."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from humfind import contour
 from humfind.aside import read_json
 from humfind.config import F0Config, ModelConfig
+from humfind.data.walk import printable
 from humfind.models import load_model
 from humfind.types import F0, Embeddings, InputError, Query, Windows
 
 EMBED_HUMS = 256  # hums whose windows are held together
+
+
+@dataclass(frozen=True)
+class HumQuery:
+    """A hum's query, with the checksum of the model and the tracker that made it: those of the index, or there is no
+    answer."""
+
+    query: Query
+    model_checksum: str
+    tracker: dict[str, Any]
 
 
 class Encoder(Protocol):
@@ -42,8 +54,8 @@ def make_queries(hums: Iterable[tuple[str, F0]], model: Encoder) -> list[Query]:
     return queries
 
 
-def hear_query(hum: Path, index: Path, model: str = "") -> tuple[Query, str]:
-    """One recording, heard as the songs of an index folder were -> query, and the checksum of the model that made it.
+def hear_query(hum: Path, index: Path, model: str = "") -> HumQuery:
+    """One recording, heard as the songs of an index folder were.
 
     model: the one that made the index where empty. Raises InputError where the recording cannot be read, or nothing is
     sung in it.
@@ -55,13 +67,13 @@ def hear_query(hum: Path, index: Path, model: str = "") -> tuple[Query, str]:
         about = read_json(index / "index.json")
         tracker, named = F0Config.of(about["tracker"]), str(about["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{index}: not an index; build it again") from error
+        raise InputError(f"{index}: not an index ({error}); build it again") from error
     recording = load(hum)
     encoder, _ = load_model(model or named)
     line = make_tracker(tracker)(recording)
     if reason := too_little(line.voiced_s, "hum"):
         raise InputError(f"{hum}: {reason if line.voiced_s else reason + '; hum louder, or nearer to the microphone'}")
-    return make_query(hum.name, line, encoder), encoder.checksum
+    return HumQuery(make_query(printable(hum.name), line, encoder), encoder.checksum, about["tracker"])
 
 
 def require_f0(config: ModelConfig) -> None:

@@ -7,15 +7,17 @@ from pathlib import Path
 from humfind.data.corpus import Corpus, Part
 from humfind.data.notes import SUFFIXES, NoMelodyError
 from humfind.data.notes import read as read_melodies
+from humfind.data.walk import files_below
 from humfind.types import InputError
 
 
 def read(folder: Path) -> Corpus:
     """A song a melody, named by its path below the folder, and for ABC its number in the file. Raises InputError."""
-    files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+    files, skipped = files_below(folder, SUFFIXES)
     if not files:
-        raise InputError(f"{folder}: no melodies; give a folder of {', '.join(SUFFIXES)} files")
-    songs, skipped = dict[str, Part](), []
+        reason = ": ".join(skipped[0]) if skipped else f"give a folder of {', '.join(SUFFIXES)} files"
+        raise InputError(f"{folder}: no melodies; {reason}")
+    songs = dict[str, Part]()
     for file in files:
         name = "__".join(file.relative_to(folder).with_suffix("").parts)
         try:

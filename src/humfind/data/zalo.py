@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from humfind.data.walk import NOT_TEXT, printable
 from humfind.types import InputError
 
 SPLITS = ("train", "public_test", "private_test")
@@ -268,8 +269,7 @@ def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]], fate: M
             for file in files
             if _is_recording(file)
         ]
-        odd = "no recording by its suffix; rename or remove it"
-        strays += [(file.relative_to(data).as_posix(), odd) for file in files if not _is_recording(file)]
+        strays += [(printable(str(file.relative_to(data))), _oddity(file)) for file in files if not _is_recording(file)]
         known = {item.stem for item in _unique(audio, where)}
         stored = _unique([Item(row.path, row.music_id, None) for row in rows[kind]], f"f0 store: {split}, {kind}s")
         alone = [item for item in stored if item.stem not in known]
@@ -356,14 +356,21 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_recording(file: Path) -> bool:
-    return file.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES
+    return file.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES and printable(file.name) == file.name
+
+
+def _oddity(file: Path) -> str:
+    """Why a file is no recording."""
+    return NOT_TEXT if printable(file.name) != file.name else "no recording by its suffix; rename or remove it"
 
 
 def _unlisted(data: Path, listed: Collection[str]) -> tuple[tuple[str, str], ...]:
     """The recordings of the train split's folders that no row of the meta file names."""
-    files = [file for kind in KINDS for file in _files(data / "train" / kind) if _is_recording(file)]
+    files = [file for kind in KINDS for file in _files(data / "train" / kind)]
     reason = "no row of train_meta.csv names it; add one or remove the file"
-    return tuple((f.relative_to(data).as_posix(), reason) for f in files if stem(f.name) not in listed)
+    misnamed = [(printable(str(f.relative_to(data))), NOT_TEXT) for f in files if printable(f.name) != f.name]
+    unlisted = [f for f in files if _is_recording(f) and stem(f.name) not in listed]
+    return (*misnamed, *((f.relative_to(data).as_posix(), reason) for f in unlisted))
 
 
 def _inside(data: Path, path: str, where: Path) -> Path | None:

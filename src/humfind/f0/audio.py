@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,7 +143,7 @@ def _forward(path: Path) -> SoundFile:
         def seekable(self) -> bool:
             return False
 
-    return Forward(path)
+    return Forward(os.fsencode(path))  # soundfile itself encodes no name that is not UTF-8
 
 
 def _read(sound: SoundFile) -> Iterator[Floats]:
@@ -159,7 +160,7 @@ def _mean(block: Floats) -> Floats:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    why = _first_line(error).replace(f"Error opening {str(path)!r}: ", "")
+    why = _first_line(error).replace(f"Error opening {os.fsencode(path)!r}: ", "")
     reason = f"cannot be read as audio ({path.stat().st_size:,} bytes; {why})"
     return InputError(f"{path}: {reason}; {MEND}")
 

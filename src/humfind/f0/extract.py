@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -283,6 +284,6 @@ def _length_s(item: Item) -> float:
     if item.audio is None:
         return 0.0
     try:
-        return float(soundfile.info(str(item.audio)).duration)
+        return float(soundfile.info(os.fsencode(item.audio)).duration)
     except (soundfile.LibsndfileError, RuntimeError, OSError):
         return 0.0

@@ -252,7 +252,8 @@ def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
     """The rows of one part. Raises InputError naming the file, and the column or the row."""
     again = "delete it and track again"
     try:
-        table = pq.ParquetFile(part).read()
+        with part.open("rb") as file:  # pyarrow itself opens no path that is not UTF-8
+            table = pq.ParquetFile(file).read()
         table.validate(full=True)
         paths, hops = texts(part, table, "path"), numbers(part, table, "hop_s")
         hz, confidence = (lists(part, table, name) for name in ("hz", "confidence"))
@@ -283,7 +284,8 @@ def checksums(store: Path) -> Iterator[tuple[str, str | None]]:
 def read_skipped(part: Path) -> list[Skip]:
     """Who is not among the rows of this part, and why. Raises InputError where it cannot be read."""
     try:
-        metadata = pq.read_schema(part).metadata or {}
+        with part.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
         return [Skip(*skip) for skip in json.loads(metadata.get(SKIPPED_KEY, b"[]"))]
     except (*UNREADABLE, ValueError, TypeError, RecursionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,6 +8,7 @@ could hide a nearer row is searched again, wider. So a query's neighbours are th
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from humfind.aside import write_aside
+from humfind.aside import require_regular_file, require_stored, write_aside
 from humfind.types import Floats, InputError, Ints
 
 SPARE = 16  # candidates beyond k: enough for all but the closest ties
@@ -136,18 +137,31 @@ class FlatIndex:
     def load(cls, path: Path) -> FlatIndex:
         """Raises InputError where the file is not a whole index of 16-bit vectors."""
         try:
+            require_regular_file(path)
             with path.open("rb") as file:
-                head, size = file.read(HEAD.size), path.stat().st_size
-                if len(head) < HEAD.size:
-                    raise InputError(f"{path}: not a whole faiss index; build the index again")
-                kind, dim, rows, _, _, trained, metric, code, _, _, again, row_bytes, learned, codes = HEAD.unpack(head)
-                sane = (kind, trained, metric, code, learned) == (KIND, True, METRIC_L2, QT_FP16, 0)
-                fits = dim >= 1 and rows >= 1 and (again, row_bytes, codes) == (dim, 2 * dim, 2 * dim * rows)
-                if not sane or not fits or size != HEAD.size + codes:
-                    raise InputError(f"{path}: not a whole faiss index of 16-bit vectors; build the index again")
-                halves = np.fromfile(file, np.float16, rows * dim).reshape(rows, dim)
+                require_stored(file)
+                return cls.read(file)
         except OSError as error:
             raise InputError(f"{path}: not a whole faiss index; build the index again") from error
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> FlatIndex:
+        """``load`` of an open file, whose size has to be what its header says before anything is read."""
+        path = file.name
+        head, size = file.read(HEAD.size), os.fstat(file.fileno()).st_size
+        if len(head) < HEAD.size:
+            raise InputError(f"{path}: not a whole faiss index; build the index again")
+        kind, dim, rows, _, _, trained, metric, code, _, _, again, row_bytes, learned, codes = HEAD.unpack(head)
+        sane = (kind, trained, metric, code, learned) == (KIND, True, METRIC_L2, QT_FP16, 0)
+        fits = dim >= 1 and rows >= 1 and (again, row_bytes, codes) == (dim, 2 * dim, 2 * dim * rows)
+        if not sane or not fits or size != HEAD.size + codes:
+            raise InputError(f"{path}: not a whole faiss index of 16-bit vectors; build the index again")
+        try:
+            halves = np.fromfile(file, np.float16, rows * dim).reshape(rows, dim)
+        except MemoryError as error:
+            raise InputError(
+                f"{path}: {codes:,} bytes of vectors are more than the memory; raise ulimit -v, or index fewer songs"
+            ) from error
         if not _finite(halves):
             raise InputError(f"{path}: a vector holds NaN or infinity; build the index again")
         return cls(halves)

@@ -1,18 +1,16 @@
 """The index: songs, where their windows lie, the windows' vectors, the songs' contours.
 
-As a folder: index.json (format version, model, config, tracker, counts), songs.parquet (id, title, source,
-checksum, length_s; a row a recording), windows.parquet (recording, start_s, length_s, key; a row a vector),
-vectors.faiss, contours.parquet (semitones, voiced, frame_s; a row a recording). It is written aside and
-renamed: a reader sees the old index, the new one or none.
+As a folder: index.json (format version, model, config, tracker, counts, names of the parts) and four parts: songs
+(id, title, source, checksum, length_s; a row a recording), windows (recording, start_s, length_s, key; a row a
+vector), vectors, contours (semitones, voiced, frame_s; a row a recording). ``humfind.index.parts`` says how a reader
+sees the old index, the new one or none. What is read is checked: an index may come from anywhere.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,14 +19,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import read_json, write_aside, write_json
+from humfind.aside import write_aside
+from humfind.config import F0Config, ModelConfig, from_dict, require_sane
 from humfind.index.flat import FlatIndex, halved
-from humfind.lock import writing
+from humfind.index.parts import index_folder, open_version, read_table, replace_version
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
 
-FORMAT_VERSION = 2
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
 CONTOURS = 50  # written together
+LONGEST_S = 1e7  # no recording is longer
+SEMITONES = 2000.0  # no pitch that a float32 of Hz can hold is further from 0
+FRAMES_S = (0.001, 1.0)  # of a contour
 SCHEMAS = {
     "songs": pa.schema(
         [
@@ -172,35 +173,16 @@ class Index:
         """Raises InputError where ``folder`` holds something else, where another process writes it, and where
         the disk is full: what was there stays then.
         """
-        folder = Path(os.path.abspath(folder))  # the names beside it come from its own
-        if folder.exists() and not (folder / "index.json").is_file() and any(folder.iterdir()):
-            raise InputError(f"{folder}: holds something else than an index; choose another folder")
-        aside, old = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "old"))
-        with writing(folder):
-            _clear(aside, old)
-            aside.mkdir(parents=True)
-            try:
-                self._write(aside)
-                if folder.exists():
-                    os.replace(folder, old)
-                os.replace(aside, folder)
-            finally:
-                _clear(aside, old)
-
-    def _write(self, folder: Path) -> None:
         songs = [{"id": song.music_id, **asdict(song)} for song in self.songs]
         windows = {name: getattr(self, name) for name in SCHEMAS["windows"].names}
-        tables = {
-            "songs": pa.Table.from_pylist(songs, SCHEMAS["songs"]),
-            "windows": pa.table(windows, SCHEMAS["windows"]),
+        writers = {
+            "songs": _table_writer(pa.Table.from_pylist(songs, SCHEMAS["songs"]), use_dictionary=False),
+            "windows": _table_writer(pa.table(windows, SCHEMAS["windows"])),
+            "contours": lambda path: write_aside(path, self._write_contours),
+            "vectors": self.engine.save,
         }
-        for name, table in tables.items():
-            write_aside(folder / f"{name}.parquet", partial(pq.write_table, table))
-        write_aside(folder / "contours.parquet", self._write_contours)
-        self.engine.save(folder / "vectors.faiss")
         counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.engine)}
-        about = {"format_version": FORMAT_VERSION, **asdict(self.info), **counts, "dim": self.engine.dim}
-        write_json(folder / "index.json", about)
+        replace_version(index_folder(folder), writers, asdict(self.info) | counts | {"dim": self.engine.dim})
 
     def _write_contours(self, file: BinaryIO) -> None:
         with pq.ParquetWriter(file, SCHEMAS["contours"]) as writer:
@@ -209,27 +191,25 @@ class Index:
 
     @classmethod
     def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
-        """Raises InputError where it is missing, damaged, of another format, or of another model."""
-        about = read_about(folder)
-        tables = {name: _read_table(folder / f"{name}.parquet", schema) for name, schema in SCHEMAS.items()}
-        engine = FlatIndex.load(folder / "vectors.faiss")
-        rows = tables["songs"].rename_columns(["music_id", *tables["songs"].column_names[1:]]).to_pylist()
-        windows = {name: tables["windows"][name].combine_chunks().to_numpy() for name in SCHEMAS["windows"].names}
-        counts = {"recordings": len(rows), "windows": len(engine), "dim": engine.dim}
+        """One version of it, whatever a writer does meanwhile. Raises InputError where it is missing, damaged, of
+        another format, or of another model."""
+        with open_version(folder) as (about, files):
+            engine = FlatIndex.read(files["vectors"])
+            # a recording has a window and a window its vector, which takes its bytes: no table can be longer
+            tables = {name: read_table(files[name], schema, len(engine)) for name, schema in SCHEMAS.items()}
+        try:
+            info = IndexInfo(**{name: about[name] for name in ("model_checksum", "model", "config", "tracker")})
+            _require_sane_info(info)
+            songs, windows = _songs(tables["songs"]), _windows(tables["windows"])
+            found = cls(songs, _contours(tables["contours"]), **windows, engine=engine, info=info)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"{folder}: {error}; build it again") from error
+        counts = {"recordings": len(songs), "songs": len(found.music_ids), "windows": len(engine), "dim": engine.dim}
         wrong = [name for name, count in counts.items() if about[name] != count]
         if wrong:
             raise InputError(
                 f"{folder}: {wrong[0]} {counts[wrong[0]]}, index.json says {about[wrong[0]]}; build it again"
             )
-        try:
-            info = IndexInfo(**{name: about[name] for name in ("model_checksum", "model", "config", "tracker")})
-            contours = _contours(tables["contours"])
-            for name in ("start_s", "length_s", "key"):
-                if not np.isfinite(windows[name]).all():
-                    raise ValueError(f"windows.parquet holds a {name} that is no number")
-            found = cls(tuple(Song(**row) for row in rows), contours, **windows, engine=engine, info=info)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{folder}: {error}; build it again") from error
         if model_checksum is not None:
             found.require_model(model_checksum, folder)
         return found
@@ -254,48 +234,43 @@ def _contour_table(contours: Sequence[Contour | None]) -> pa.Table:
     return pa.Table.from_arrays([*columns, frame_s], schema=SCHEMAS["contours"])
 
 
-def _clear(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+def _table_writer(table: pa.Table, **options: Any) -> Callable[[Path], None]:
+    return lambda path: write_aside(path, lambda file: pq.write_table(table, file, **options))
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """index.json, checked. Raises InputError."""
-    path = folder / "index.json"
-    try:
-        about: dict[str, Any] = read_json(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{folder}: not an index; build one with: humfind index DATA --out {folder}") from error
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not JSON ({error}); build the index again") from error
-    if not isinstance(about, dict) or about.get("format_version") != FORMAT_VERSION:
-        raise InputError(f"{path}: not of format version {FORMAT_VERSION}; build the index again")
-    wanted = ("model_checksum", "model", "config", "tracker", "recordings", "songs", "windows", "dim")
-    missing = [name for name in wanted if name not in about]
-    if missing:
-        raise InputError(f"{path}: lacks {', '.join(missing)}; build the index again")
-    kinds = (str, str, dict, dict, int, int, int, int)
-    wrong = [name for name, kind in zip(wanted, kinds, strict=True) if not isinstance(about[name], kind)]
-    if wrong:
-        raise InputError(f"{path}: {wrong[0]} is {about[wrong[0]]!r:.40}; build the index again")
-    return about
+def _require_sane_info(info: IndexInfo) -> None:
+    """Raises ValueError for a configuration or a tracker that none of this program has."""
+    require_sane(from_dict(ModelConfig, info.config, "index.json: config"), "index.json: config")
+    F0Config.of(info.tracker)
 
 
-def _read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-        table.validate(full=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: missing; build the index again") from error
-    except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
-        raise InputError(f"{path}: not a whole parquet file; build the index again") from error
-    if not table.schema.equals(schema):
-        raise InputError(f"{path}: has other columns than {', '.join(schema.names)}; build the index again")
-    empty = [name for name in table.column_names if schema is not SCHEMAS["contours"] and table[name].null_count]
+def _require_within(name: str, values: np.ndarray, low: float, high: float) -> None:
+    """Raises ValueError; the least and the most of what holds NaN are NaN, which lies nowhere."""
+    if len(values) and not (low <= values.min() and values.max() <= high):
+        raise ValueError(f"{name} leaves {low:g} to {high:g}")
+
+
+def _require_full(part: str, table: pa.Table) -> None:
+    empty = [name for name in table.column_names if table[name].null_count]
     if empty:
-        raise InputError(f"{path}: column {empty[0]} has empty rows; build the index again")
-    return table
+        raise ValueError(f"{part}: column {empty[0]} has empty rows")
+
+
+def _songs(table: pa.Table) -> tuple[Song, ...]:
+    _require_full("songs", table)
+    _require_within("songs: length_s", table["length_s"].to_numpy(), 0, LONGEST_S)
+    rows = table.rename_columns(["music_id", *table.column_names[1:]]).to_pylist()
+    return tuple(Song(**row) for row in rows)
+
+
+def _windows(table: pa.Table) -> dict[str, np.ndarray]:
+    _require_full("windows", table)
+    columns = {name: table[name].combine_chunks().to_numpy() for name in SCHEMAS["windows"].names}
+    for name, (low, high) in {
+        "start_s": (0, LONGEST_S), "length_s": (0, LONGEST_S), "key": (-SEMITONES, SEMITONES),
+    }.items():  # fmt: skip
+        _require_within(f"windows: {name}", columns[name], low, high)
+    return columns
 
 
 def _contours(table: pa.Table) -> tuple[Contour | None, ...]:
@@ -306,5 +281,7 @@ def _contours(table: pa.Table) -> tuple[Contour | None, ...]:
         flat = column.values.to_numpy(zero_copy_only=False)
         ends = column.offsets.to_numpy()
         parts[name] = [flat[start:end] for start, end in pairwise(ends)]
+    _require_within("contours: semitones", columns["semitones"].values.to_numpy(), -SEMITONES, SEMITONES)
+    _require_within("contours: frame_s", table["frame_s"].drop_null().to_numpy(), *FRAMES_S)
     rows = zip(parts["semitones"], parts["voiced"], table["frame_s"].to_pylist(), strict=True)
     return tuple(None if frame_s is None else Contour(pitch, voiced, frame_s) for pitch, voiced, frame_s in rows)

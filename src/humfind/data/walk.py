@@ -1,0 +1,43 @@
+"""The files below a folder, and those that cannot be used: one bad name or file never costs the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+NOT_TEXT = "its name is not UTF-8; rename it"
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Regular files of these suffixes (lower case) at any depth, sorted; and (path below ``folder``, reason) of those
+    that cannot be used: a name that is not UTF-8, a pipe or a link to nothing, a folder that may not be read.
+
+    Links to folders are not followed.
+    """
+    files: list[Path] = []
+    skipped: list[tuple[str, str]] = []
+
+    def closed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            place = printable(os.path.relpath(error.filename, folder))
+            skipped.append((place, f"a folder that cannot be read ({error.strerror})"))
+
+    for place, _, names in os.walk(folder, onerror=closed):
+        for path in (Path(place, name) for name in names):
+            if path.suffix.lower() not in suffixes:
+                continue
+            below = str(path.relative_to(folder))
+            if below != printable(below):
+                skipped.append((printable(below), NOT_TEXT))
+            elif not path.is_file():
+                skipped.append((below, "not a regular file, or a link to nothing; remove it"))
+            else:
+                files.append(path)
+    return sorted(files), sorted(skipped)
+
+
+def printable(text: str) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8, which Python holds as surrogates, are
+    escaped (``caf\\udce9.wav``)."""
+    return text.encode("utf-8", "backslashreplace").decode()
