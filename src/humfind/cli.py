@@ -215,6 +215,7 @@ def predict(
     """Answer every hum: write the submission, tell its MRR."""
     from humfind.submission import require_csv
 
+    _require_address_space()
     require_csv(out)
     rank = _rank(ranker)
     from humfind.predict import predict as answer
