@@ -238,9 +238,12 @@ def test_what_is_no_regular_file(folder, tmp_path, place, kind):
 def test_a_small_address_space(folder, tmp_path):
     """Refused, where libraries would wait for memory without end."""
     (tmp_path / "hum.wav").write_bytes(b"")
-    for command in (["search", str(tmp_path / "hum.wav"), "--index", str(folder)],
-                    ["index", str(tmp_path), "--out", str(tmp_path / "new")],
-                    ["predict", str(tmp_path), "--index", str(folder), "--out", str(tmp_path / "new.csv")]):  # fmt: skip
+    commands = (
+        ["search", str(tmp_path / "hum.wav"), "--index", str(folder)],
+        ["index", str(tmp_path), "--out", str(tmp_path / "new")],
+        ["predict", str(tmp_path), "--index", str(folder), "--out", str(tmp_path / "new.csv")],
+    )
+    for command in commands:
         limited = ["bash", "-c", 'ulimit -v 900000; exec "$@"', "-", sys.executable, "-m", "humfind", *command]
         done = subprocess.run(limited, capture_output=True, text=True, timeout=SECONDS)
         assert done.returncode == 2
