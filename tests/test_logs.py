@@ -7,11 +7,12 @@ import logging
 import pytest
 from tiny_world import PlainModel, f0_of, hum_of, melody
 
-from humfind import logs, predict, search
+from humfind import logs, search
 from humfind.config import RankConfig
 from humfind.data.zalo import Item
 from humfind.hear import hear
 from humfind.index import Song
+from humfind.trial import Trial
 from humfind.types import InputError
 
 LOG = logging.getLogger("humfind.test")
@@ -86,7 +87,7 @@ def test_each_hand_over_counts(tmp_path, caplog):
         heard = hear([Item("public_test/hum/a.mp3", None, None)], "public_test", "hum", None)
         index = search.build_index([(Song(f"{i}"), f0_of(melody(i))) for i in range(3)], model)
         queries = [search.make_query("a", hum_of(1), model)]
-        rankings = predict.answer_all(["a", "b"], queries, index, RankConfig())
+        rankings = Trial("predict", index, tuple(queries), ("a", "b"), None, [], []).rankings(RankConfig())
     assert len(heard.skipped) == 1
     assert [ranking.query for ranking in rankings] == ["a", "b"]
     windows = 3 * 17  # 20 s, windows of 4 s every second
@@ -102,8 +103,9 @@ def test_each_hand_over_counts(tmp_path, caplog):
 def test_a_query_that_nobody_asked_for_is_a_bug():
     model = PlainModel()
     index = search.build_index([(Song("x"), f0_of(melody(0)))], model)
+    trial = Trial("predict", index, (search.make_query("other", hum_of(0), model),), ("a",), None, [], [])
     with pytest.raises(RuntimeError, match="does not add up"):
-        predict.answer_all(["a"], [search.make_query("other", hum_of(0), model)], index, RankConfig())
+        trial.rankings(RankConfig())
 
 
 def test_an_index_without_songs_is_still_the_users_to_mend():

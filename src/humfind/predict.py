@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,18 @@ from humfind import metrics, paths, search, submission
 from humfind.config import F0Config, RankConfig, to_dict
 from humfind.data.identity import recorded
 from humfind.data.walk import files_below
-from humfind.data.zalo import AUDIO_SUFFIXES, Item, composed, load_split, read_titles, split_by_song, stem
+from humfind.data.zalo import AUDIO_SUFFIXES, Item, composed, load_split, read_titles, stem
 from humfind.f0.extract import file_sha256
 from humfind.hear import Heard, Shelf, Skipped, store_of
 from humfind.hear import hear as hear
-from humfind.index import Index, Song, index_folder
+from humfind.index import Index, index_folder
 from humfind.index.parts import F0 as F0_FOLDER
 from humfind.lock import writing
-from humfind.logs import conserved
 from humfind.models import load_model
 from humfind.query import HumQuery, hear_query
 from humfind.rankers import make_ranker
-from humfind.types import F0, Answer, InputError, Query, Ranking
+from humfind.trial import Trial, make_trial, recordings
+from humfind.types import InputError, Query, Ranking
 
 if TYPE_CHECKING:
     from humfind.embed import Model
@@ -82,47 +82,20 @@ def predict(
     """
     rank = rank or RankConfig()
     encoder, model_path = load_model(model, data)
-    shelf = open_store(data, store, f0)
-    parts = load_split(data, split, shelf)
-    hums = hear(parts.hums, split, "hum", shelf, f0)
-    songs = hear(parts.songs, split, "song", shelf, f0) if index is None or split == "train" else Heard()
-    if split == "train":
-        held_out = _validation_ids(encoder, songs, hums)
-        parts, songs, hums = parts.of_songs(held_out), _of_songs(songs, held_out), _of_songs(hums, held_out)
-    if index is None:
-        found = search.build_index(
-            recordings(songs.f0, read_titles(data)), encoder, model_path, songs.tracker, len(songs.items)
-        )
-    else:
-        found = Index.load(index, encoder.checksum)
-    known = {*found.music_ids, *(item.music_id for item in parts.songs)}
-    strange = sorted(hum for hum, music_id in (parts.answers or {}).items() if music_id not in known)
-    if strange:
-        where, said = f"{data}: {split}, answers", (parts.answers or {})[strange[0]]
-        raise InputError(f"{where}: {strange[0]} is {said}, which is no song; add the song or remove the row")
-    beyond = sorted({music_id for music_id in (parts.answers or {}).values() if music_id not in found.music_ids})
-    if beyond:
-        share = f"{len(beyond)} of {len(set((parts.answers or {}).values()))} right songs"
-        log.warning("%s: %s are not in it, so their hums cannot be found: %s ...", index or data, share, beyond[0])
-    queries = search.make_queries(((item.name, line) for item, line in hums.f0), encoder)
-    rankings = answer_all([item.name for item in parts.hums], queries, found, rank)
-    report = search.evaluate(rankings, parts.answers, len(found.music_ids)) if parts.answers else None
-    skipped = songs.skipped + hums.skipped
-    told = skipped + list(parts.strays)
-    card = card_of(split, encoder, rank, found, queries, report) | {"without_f0": [path for path, _ in skipped]}
-    submission.check(submission.rows_of(rankings), [item.name for item in parts.hums], found.music_ids)
+    trial = make_trial(data, split, encoder, model_path, open_store(data, store, f0), f0, index)
+    return submit(trial, split, encoder, rank, out)
+
+
+def submit(trial: Trial, split: str, model: Model, rank: RankConfig, out: Path) -> Prediction:
+    """Answer every hum, check that the rows are whole, write the submission with its card."""
+    rankings = trial.rankings(rank)
+    report = search.evaluate(rankings, trial.answers, len(trial.index.music_ids)) if trial.answers else None
+    card = card_of(split, model, rank, trial.index, trial.queries, report)
+    card |= {"without_f0": [path for path, _ in trial.skipped]}
+    submission.check(submission.rows_of(rankings), trial.hums, trial.index.music_ids)
     submission.write(rankings, out, card)
-    return Prediction(tuple(rankings), found, report, told, len(parts.hums) - len(hums.items))
-
-
-def answer_all(names: Iterable[str], queries: Sequence[Query], index: Index, rank: RankConfig) -> list[Ranking]:
-    """A ranking for each name, sorted: its query's, or without a query the first songs by id, scores 0."""
-    rankings = {r.query: r for r in search.rank_all(queries, index, make_ranker(rank, index), rank.top)}
-    unread = tuple(Answer(music_id, 0.0) for music_id in index.music_ids[: rank.top])
-    answered = [rankings.get(name, Ranking(name, unread)) for name in sorted(names)]
-    filled = sum(ranking.query not in rankings for ranking in answered)
-    conserved(log, "predict", len(answered), "hums", ranked=len(queries), filled=filled)
-    return answered
+    told = trial.skipped + trial.strays
+    return Prediction(tuple(rankings), trial.index, report, told, len(trial.hums) - len(trial.queries))
 
 
 def card_of(
@@ -151,13 +124,6 @@ def card_of(
         "tracker": index.info.tracker,
         "metrics": submission.figures(report) if report else None,
     }
-
-
-def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> Iterator[tuple[Song, F0]]:
-    """What ``search.build_index`` takes. titles: music_id -> title, where known."""
-    known = titles or {}
-    ids = ((item.music_id or item.stem, item, f0) for item, f0 in heard)
-    return ((Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids)
 
 
 def index_of(
@@ -329,15 +295,3 @@ class FolderItem(Item):
     @property
     def stem(self) -> str:
         return self.path
-
-
-def _validation_ids(model: Model, songs: Heard, hums: Heard) -> Collection[str]:
-    """The songs that training held out: split as training does, over the same recordings."""
-    train = model.config.train
-    ids = [item.music_id for item in (*songs.items, *hums.items) if item.music_id]
-    return split_by_song(ids, train.validation_share, train.seed)[1]
-
-
-def _of_songs(heard: Heard, music_ids: Collection[str]) -> Heard:
-    chosen = set(music_ids)
-    return replace(heard, items=tuple(item for item in heard.items if item.music_id in chosen))

@@ -15,7 +15,7 @@ from humfind.suite.ranking import (
 )
 from humfind.suite.run import Run, open_run, shipped
 from humfind.suite.space import census, neighbours, window_map
-from humfind.suite.trial import Trial
+from humfind.trial import Trial
 
 __all__ = [
     "Pair",

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humfind import metrics, submission
+from humfind import metrics, predict, submission
 from humfind.alignment import align
 from humfind.config import RankConfig
 from humfind.embed import Model
 from humfind.metrics import Interval
-from humfind.predict import card_of
 from humfind.rankers import RANKERS
-from humfind.suite.trial import Trial
+from humfind.trial import Trial
 from humfind.types import Contour, Ints
 
 if TYPE_CHECKING:
@@ -151,9 +150,10 @@ def worst_queries(run: Run, trial: Trial, rank: RankConfig, queries: int) -> lis
     if not trial.answers:
         return []
     ranks = dict(zip(trial.answers, trial.ranks(rank), strict=True))
-    lost = sorted((name for name in ranks if ranks[name] != 1), key=lambda name: (ranks[name] or 99, name))
     rankings = {ranking.query: ranking for ranking in trial.rankings(rank)}
     by_name = {query.name: query for query in trial.queries}
+    lost = [name for name in ranks if ranks[name] != 1 and name in by_name and _has_contour(trial, trial.answers[name])]
+    lost.sort(key=lambda name: (ranks[name] or 99, name))
     cases = []
     for name in lost[::-1][:queries]:
         hum = by_name[name].contour
@@ -167,19 +167,20 @@ def worst_queries(run: Run, trial: Trial, rank: RankConfig, queries: int) -> lis
     return cases
 
 
-def submit(run: Run, trial: Trial, model: Model, rank: RankConfig, path: Path) -> Any:
-    """Rank, check, write; the submission as a table."""
+def submit(trial: Trial, model: Model, rank: RankConfig, path: Path) -> Any:
+    """What ``humfind predict`` writes: every hum of the split answered, checked and written; as a table."""
     import pandas as pd
 
-    rankings = trial.rankings(rank)
-    answers = trial.answers
-    report = trial.report(rank) if answers else None
-    rows = submission.rows_of(rankings)
-    submission.check(rows, [query.name for query in trial.queries], trial.index.music_ids)
-    submission.write(rankings, path, card_of(trial.name, model, rank, trial.index, trial.queries, report))
+    written = predict.submit(trial, trial.name, model, rank, path)
+    rows = submission.rows_of(written.rankings)
     return pd.DataFrame(
         rows.values(), index=list(rows), columns=[f"id{i + 1}" for i in range(len(next(iter(rows.values()))))]
     )
+
+
+def _has_contour(trial: Trial, music_id: str) -> bool:
+    """Whether the song is in the index: an answer may be a song without f0."""
+    return music_id in trial.index.music_ids
 
 
 def _contour(trial: Trial, music_id: str) -> Contour:

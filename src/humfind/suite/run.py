@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from humfind import search
 from humfind.alignment import align
 from humfind.aside import write_json
 from humfind.config import DEMO_SIZES, ContourConfig, F0Config, ModelConfig
@@ -24,10 +23,10 @@ from humfind.f0 import make_tracker
 from humfind.f0.audio import load
 from humfind.hear import Shelf, hear
 from humfind.models import PRETRAINED, load_model
-from humfind.predict import open_store, recordings
+from humfind.predict import open_store
 from humfind.suite.pairs import Pair
-from humfind.suite.trial import Trial
 from humfind.training.dataset import Take
+from humfind.trial import Trial, make_trial
 from humfind.types import F0, InputError, Recording
 
 QUICK_STEPS = 40  # of the training that stands in where there is no checkpoint yet
@@ -262,38 +261,35 @@ class Run:
             raise InputError(f"{item.path}: the spectrogram control needs audio, and there is only f0")
         return load(item.audio)
 
-    def model(self, checkpoint: str) -> Model:
-        """The checkpoint; empty: what notebook 03 left in this run, else one trained here for a minute."""
-        if checkpoint:
-            return Model.load(Path(checkpoint))
-        own, quick = (self.folder / name / "model.safetensors" for name in ("model", "quick_model"))
-        if own.is_file():
-            return Model.load(own)
-        from humfind.training.train import train  # lightning takes seconds to import
+    @cached_property
+    def _model_paths(self) -> dict[str, str]:
+        """Checksum of each model that was loaded -> what it was loaded from."""
+        return {}
 
-        default = ModelConfig()
-        short = replace(default.train, steps=QUICK_STEPS, validate_every=QUICK_STEPS)
-        config = replace(default, train=short)
-        return Model.load(train(self.takes("f0"), config, quick.parent).checkpoint)
+    def model(self, checkpoint: str) -> Model:
+        """The checkpoint, or ``pretrained``; empty: what notebook 03 left in this run, else one trained here for a
+        minute."""
+        own, quick = (self.folder / name / "model.safetensors" for name in ("model", "quick_model"))
+        if not checkpoint and not own.is_file():
+            from humfind.training.train import train  # seconds to import
+
+            default = ModelConfig()
+            short = replace(default.train, steps=QUICK_STEPS, validate_every=QUICK_STEPS)
+            own = train(self.takes("f0"), replace(default, train=short), quick.parent).checkpoint
+        model, path = load_model(checkpoint or str(own))
+        self._model_paths[model.checksum] = path
+        return model
 
     def trial(self, name: str, model: Model, trained: Model | None = None) -> Trial:
         """validation (the songs that training did not see) or a split: its songs indexed, its hums as queries.
 
         trained: whose training held the validation songs out (default: this model's).
         """
-        split = self.splits["train" if name == "validation" else name]
-        songs, hums = (self.heard(split.name, kind) for kind in ("song", "hum"))
-        answers = split.answers
-        if name == "validation":
-            settings = (trained or model).config.train
-            chosen = set(self.split_by_song(settings.validation_share, settings.seed)[1])
-            songs = [(item, f0) for item, f0 in songs if item.music_id in chosen]
-            hums = [(item, f0) for item, f0 in hums if item.music_id in chosen]
-            answers = split.of_songs(chosen).answers
-        known = {"tracker": self.tracker.tracker}
-        index = search.build_index(recordings(songs, self._titles), model, tracker=known, total=len(songs))
-        queries = tuple(search.make_queries(((item.name, f0) for item, f0 in hums), model))
-        return Trial(name, index, queries, answers)
+        split = "train" if name == "validation" else name
+        if split not in self.splits:
+            raise InputError(f"{self.data}: has no {split}; it has {', '.join(self.splits)}")
+        path = self._model_paths.get(model.checksum, "")
+        return make_trial(self.data, split, model, path, self.shelf, self.tracker, trained=trained)
 
     def save(self, name: str, values: Mapping[str, Any]) -> None:
         """``results/<name>.json``: what the run's summary gathers."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from humfind import contour
 from humfind.embed import Model
-from humfind.suite.trial import Trial
+from humfind.trial import Trial
 
 MAP_SONGS_SHOWN = 6
 MAP_SONG_WINDOWS = 2500  # t-SNE's time grows with its square
