@@ -27,7 +27,7 @@ TRACKER_LIBRARIES = {
     "crepe",
 }
 DISK = {"aside", "lock"}  # whole files, one writer a folder
-SCREEN = {"numpy", "pandas", "sklearn", "tqdm", "IPython"}
+SCREEN = {"numpy", "pandas", "scipy", "sklearn", "tqdm", "IPython"}
 ANY: set[str] = {"*"}
 LIGHT = GROUND | {"paths"} | DISK
 WAY = {
@@ -86,7 +86,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training.pretrain": (LIGHT | {"data", "synth"}, TORCH | {"tqdm"}),
     "training": (LIGHT | WAY | {"logs"}, TORCH | {"lightning", "safetensors", "tqdm"}),
     "suite": (LIGHT | WAY | {"f0", "hear", "logs", "predict", "training", "trial", "plots"}, SCREEN),
-    "runner": (LIGHT | {"data", "logs"}, {"papermill", "nbformat", "nbconvert"}),
+    "runner": (LIGHT | {"data", "logs", "models", "predict"}, {"papermill", "nbformat", "nbconvert"}),
     "cli": (ANY, {"typer"}),
     "corpora": (ANY, {"typer", "numpy"}),
     "__main__": ({"cli"}, set()),

@@ -298,6 +298,48 @@ ZALO2021 = ModelConfig(
 PRESETS: dict[str, ModelConfig] = {"small": ModelConfig(), "zalo2021": ZALO2021}
 
 
+# what a parameter may be, by its name in notebooks and commands
+CHOICES: dict[str, tuple[str, ...]] = {
+    "tracker": ("torchcrepe", "crepe", "swiftf0", "pyin"),
+    "crepe_model": ("tiny", "full"),
+    "decoder": ("weighted", "viterbi"),
+    "preset": ("small", "zalo2021"),
+    "features": ("f0", "spectrogram"),
+    "loss": ("ntxent", "triplet", "multisimilarity"),
+    "miner": ("none", "semihard", "hard"),
+    "precision": ("auto", "32", "bf16"),
+    "device": ("auto", "cpu", "gpu"),
+    "split": ("public_test", "private_test"),
+    "ranker": ("nearest", "vote", "sequence", "dtw", "fusion"),
+}
+LARGEST_SEED = 2**63 - 1
+RANGES: dict[str, tuple[float, float]] = {
+    "steps": (1, 10**7),
+    "validate_every": (1, 10**7),
+    "experiment_steps": (0, 10**7),
+    "songs_per_batch": (2, 10**5),
+    "recordings_per_song": (2, 1000),
+    "learning_rate": (1e-12, 10.0),
+    "weight_decay": (0.0, 10.0),
+    "margin": (0.0, 1000.0),
+    "temperature": (1e-4, 1000.0),
+    "validation_share": (1e-6, 0.999),
+    "seed": (0, LARGEST_SEED),
+    "vote_k": (1, 10**6),
+    "top": (1, 10),
+}
+
+
+def require_valid(name: str, value: Any) -> None:
+    """Raises InputError where a parameter of this name cannot be ``value``; a name without rules takes anything."""
+    if name in CHOICES and value not in CHOICES[name]:
+        raise InputError(f"{name}={value!s:.60}: unknown; choose one of {', '.join(CHOICES[name])}")
+    if name in RANGES:
+        low, high = RANGES[name]
+        if not low <= value <= high:  # also for what is no number
+            raise InputError(f"{name}={value!s:.60}: not from {low:g} to {high:g}; choose one that is")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values."""
     return asdict(config)

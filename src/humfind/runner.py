@@ -16,12 +16,15 @@ from typing import Any
 
 from humfind import paths
 from humfind.aside import write_aside, write_json
+from humfind.config import require_valid
 from humfind.data.identity import identify, record, run_folder
 from humfind.data.zalo import require_no_split
 from humfind.lock import writing
+from humfind.models import PRETRAINED
 from humfind.types import InputError
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank")
+WITHOUT_TRAIN = ("01_crepe_transform",)
 SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -44,7 +47,11 @@ def choose_parameters(notebooks: Sequence[Path], given: Mapping[str, str]) -> li
     if unknown:
         listed = ", ".join(sorted({name for parameters in known for name in parameters}))
         raise InputError(f"{', '.join(unknown)}: no notebook of this run has that parameter; they have {listed}")
-    return [{name: typed(given[name], own[name], name) for name in given if name in own} for own in known]
+    chosen = [{name: typed(given[name], own[name], name) for name in given if name in own} for own in known]
+    for name, value in {name: value for own in chosen for name, value in own.items()}.items():
+        require_valid(name, value)
+    require_checkpoint(given.get("checkpoint", ""))
+    return chosen
 
 
 def typed(text: str, default: str, name: str) -> Any:
@@ -55,14 +62,31 @@ def typed(text: str, default: str, name: str) -> Any:
     if isinstance(like, str):
         return text
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None
     if isinstance(like, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(like):
-        raise InputError(f"{name}={text}: expected a {type(like).__name__} like {default}")
+        raise InputError(f"{name}={text:.60}: expected a {type(like).__name__} like {default}")
     return value
+
+
+def require_train(data: Path, notebooks: Sequence[str]) -> None:
+    """Raises InputError where a notebook that is asked for needs training pairs and the data set has none."""
+    from humfind.predict import open_store
+
+    wanting = [name for name in notebooks if name not in WITHOUT_TRAIN]
+    if wanting and "train" not in open_store(data).splits(data):
+        mend = f"answer its hums without training: humfind predict {data} --model pretrained --out submission.csv"
+        raise InputError(f"{data}: has no train/, which {wanting[0]} needs; {mend}")
+
+
+def require_checkpoint(checkpoint: str) -> None:
+    """Raises InputError where a notebook would look for a model in vain."""
+    if checkpoint and checkpoint != PRETRAINED and not Path(checkpoint).is_file():
+        mend = f"give a model.safetensors, {PRETRAINED}, or nothing for the run's own"
+        raise InputError(f"checkpoint={checkpoint}: no such file; {mend}")
 
 
 def run(
@@ -87,6 +111,9 @@ def run(
     if not data.is_dir():
         raise InputError(f"{data}: no such data set; give a folder in the competition's layout, or none for the demo")
     require_no_split(data)
+    require_train(data, [source.stem for source in sources])
+    if name and (Path(name).name != name or name in (".", "..")):
+        raise InputError(f"--name {name}: the name of a folder in runs/, not a path; choose letters, digits and dashes")
     folder = home / "runs" / name if name else run_folder(identify(data))
     name = folder.name
     given = {"data": str(data.resolve()), "run_dir": str(folder), **(parameters or {})}
@@ -144,8 +171,8 @@ def choose_notebooks(asked: Sequence[str] | None) -> list[str]:
     if not asked:
         return list(SUITE)
     for start in asked:
-        if not any(stem.startswith(start) for stem in SUITE):
-            raise InputError(f"{start}: no such notebook; the suite has {', '.join(SUITE)}")
+        if not start or not any(stem.startswith(start) for stem in SUITE):
+            raise InputError(f"{start or repr(start)}: no such notebook; the suite has {', '.join(SUITE)}")
     return [stem for stem in SUITE if any(stem.startswith(start) for start in asked)]
 
 

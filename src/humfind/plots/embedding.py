@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from humfind.plots import style
 
 
-def space(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray, shown: Sequence[tuple[int, str]]) -> Figure:
+def space(
+    points: np.ndarray, song: np.ndarray, is_hum: np.ndarray, shown: Sequence[tuple[int, str]], claim: str
+) -> Figure:
     """A 2-D map of windows. points: (n, 2); song: (n,) row numbers; is_hum: (n,) bool; shown: songs to colour."""
-    claim = "Windows of a song lie together, and its hums among them"
     look = "Each dot is 8 s. Coloured: a few songs; crosses: hums of those songs; grey: all other windows."
     figure, axes = style.canvas(claim, look, size=(10, 6))
     axis = axes[0, 0]
@@ -20,7 +21,7 @@ def space(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray, shown: Seque
     for i, (row, title) in enumerate(shown):
         colour = style.CYCLE[i % len(style.CYCLE)]
         mine = song == row
-        axis.scatter(*points[mine & ~is_hum].T, s=16, color=colour, linewidths=0, label=title)
+        axis.scatter(*points[mine & ~is_hum].T, s=16, color=colour, linewidths=0, label=style.plain(title))
         axis.scatter(*points[mine & is_hum].T, s=48, color=colour, marker="X", edgecolors="white", linewidths=0.7)
     axis.set_xticks([])
     axis.set_yticks([])

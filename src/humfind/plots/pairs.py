@@ -17,7 +17,7 @@ STEP_S = 0.01  # the grid of the suite's f0, and of the bottom axis
 
 def raw(hum: F0, song: F0, claim: str) -> Figure:
     """f0 of both in Hz against 10 ms steps (below) and seconds (above), as the tracker gave them."""
-    look = "The shapes are alike; the pitch, the start and the pace are not."
+    look = "Look whether the shapes are alike where the pitch, the start and the pace are not."
     figure, axes = style.canvas(claim, look, size=(10, 4))
     axis = axes[0, 0]
     for f0, colour, name in ((song, style.SONG, "song"), (hum, style.HUM, "hum")):
@@ -61,7 +61,7 @@ def _pitch(line: Contour) -> np.ndarray:
 
 def spectrograms(hum: Recording | None, song: Recording | None, claim: str) -> Figure:
     """The same pair as spectrograms: what the f0 leaves out."""
-    look = "Same melody, same seconds, yet timbre, chords and noise are what the eye sees first."
+    look = "The same seconds: harmonics, chords and noise beside the melody."
     figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
     for axis, name, recording in ((axes[0, 0], "song", song), (axes[0, 1], "hum", hum)):
         if recording is None:
@@ -102,7 +102,7 @@ def octave_errors(jumps: Mapping[str, np.ndarray]) -> Figure:
         np.concatenate([values for name, values in jumps.items() if kind in name]).mean() for kind in ("hum", "song")
     )
     claim = f"The line leaps {songs:.1f} times a second in songs, {hums:.1f} times in hums"
-    look = "A voice does not jump an octave in 40 ms: most of what is counted here are the tracker's slips."
+    look = "Jumps of more than nine semitones from one frame of 40 ms to the next: faster than a voice moves."
     figure, axes = style.canvas(claim, look, size=(10, 3.2))
     top = max(float(values.max()) for values in jumps.values())
     for name, values in jumps.items():

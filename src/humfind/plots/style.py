@@ -34,6 +34,11 @@ LOOK: Any = {
 }
 
 
+def plain(text: str) -> str:
+    """Text as it is: a dollar sign in a title begins no formula, a control character draws no box."""
+    return "".join(c if c == "\n" or c.isprintable() else "�" for c in text).replace("$", r"\$")
+
+
 def canvas(
     claim: str,
     look: str = "",
@@ -46,18 +51,18 @@ def canvas(
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **grid)
-    heading = claim + ("\n\n" if look else "")
+    heading = plain(claim) + ("\n\n" if look else "")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     if look:
         below = figure.transFigure + ScaledTranslation(0, -34 / 72, figure.dpi_scale_trans)
-        caption = figure.text(0.01, 1, look, fontsize=9.5, color=CAPTION, va="center", transform=below)
+        caption = figure.text(0.01, 1, plain(look), fontsize=9.5, color=CAPTION, va="center", transform=below)
         caption.set_in_layout(False)
     return figure, axes
 
 
 def panel(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """A panel's small title and its axis labels."""
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_title(plain(title), loc="left", fontsize=10, color=INK)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 

@@ -16,9 +16,9 @@ def history(rows: Sequence[Mapping[str, Any]], chance: float) -> Figure:
     """Loss and validation MRR against steps. rows: ``step``, ``loss``, ``validation_mrr``, ``low``, ``high``."""
     steps = np.array([row["step"] for row in rows])
     mrr = np.array([row["validation_mrr"] for row in rows])
-    best = int(np.argmax(mrr))
+    best = len(mrr) - 1 - int(np.argmax(mrr[::-1]))  # of equal figures the later, as training keeps it
     claim = f"Validation MRR@10 reaches {mrr[best]:.2f} at step {steps[best]}; chance is {chance:.2f}"
-    look = "Left: the loss falls. Right: songs never seen in training; band: 95 % bootstrap interval over hums."
+    look = "Left: the loss. Right: songs never seen in training; band: 95 % bootstrap interval over hums."
     figure, axes = style.canvas(claim, look, 1, 2)
     axes[0, 0].plot(steps, [row["loss"] for row in rows], color=style.INK, marker="o", markersize=3)
     style.panel(axes[0, 0], "training loss", "step", "loss")
@@ -35,7 +35,10 @@ def history(rows: Sequence[Mapping[str, Any]], chance: float) -> Figure:
 
 def pair_distances(matching: np.ndarray, other: np.ndarray, overlap: float) -> Figure:
     """Distances between hums and their own song, and between hums and other songs; each (pairs,)."""
-    claim = f"Matching pairs lie closer than others; their Bhattacharyya coefficient is {overlap:.2f}"
+    closer = np.mean(matching[:, None] < other[None]) if len(matching) and len(other) else 0.0
+    claim = (
+        f"A matching pair lies closer than another in {closer:.0%} of cases; Bhattacharyya coefficient {overlap:.2f}"
+    )
     look = "1 would be the same distribution, 0 no overlap. Nearest windows of validation hums and songs."
     if not len(matching) or not len(other):
         figure, axes = style.canvas("One validation song: there are no other songs to compare with")

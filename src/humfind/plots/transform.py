@@ -42,7 +42,8 @@ def durations(lengths_s: Mapping[str, np.ndarray]) -> Figure:
     """How long the recordings of each group last; one panel a group, each with its own axis."""
     groups = list(lengths_s.items())
     total = sum(float(values.sum()) for _, values in groups)
-    claim = f"{total / 60:.0f} minutes of audio: hums and excerpts of ten seconds, whole songs"
+    middles = ", ".join(f"{name} {np.median(values):.0f} s" for name, values in groups)
+    claim = f"{total / 60:.0f} minutes of audio; at the median: {middles}"
     figure, axes = style.canvas(claim, "The dashed line is the median.", 1, len(groups), size=(10, 3.2))
     for axis, (name, values) in zip(axes[0], groups, strict=True):
         colour = style.HUM if "hum" in name else style.SONG

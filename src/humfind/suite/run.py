@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -179,10 +180,10 @@ class Run:
 
     def player(self, item: Item) -> Any:
         """Something to click on in a notebook."""
-        from IPython.display import Audio, Markdown
+        from IPython.display import HTML, Audio
 
         if item.audio is None:
-            return Markdown(f"*{item.path}: there is only f0, no audio*")
+            return HTML(f"<em>{html.escape(item.path)}: there is only f0, no audio</em>")
         return Audio(filename=str(item.audio), embed=True)
 
     def tracker_speeds(self) -> dict[str, float]:
@@ -221,6 +222,11 @@ class Run:
             title = self.title(song.music_id)
             pairs.append(Pair(title, song, hum, song_line, hum_line, align(hum_line, song_line)))
         return pairs
+
+    def example_song(self) -> Item:
+        """A whole song: the first of the first test split, or of train where there is none."""
+        split = next((name for name in self.splits if name != "train"), "train")
+        return self.songs(split)[0]
 
     def example_pair(self) -> Pair:
         """The first training pair."""

@@ -12,6 +12,7 @@ from humfind.embed import Model
 from humfind.trial import Trial
 
 MAP_SONGS_SHOWN = 6
+STEP = 0.03  # of the map's diagonal: what is nearer is one clump
 MAP_SONG_WINDOWS = 2500  # t-SNE's time grows with its square
 
 
@@ -37,10 +38,12 @@ def census(trials: Mapping[str, Trial]) -> Any:
     return pd.DataFrame(rows).set_index("trial")
 
 
-def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[int, str]]]:
-    """t-SNE of song windows and of each hum's windows at the recorded tempo.
+def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[int, str]], str]:
+    """t-SNE of song windows and of each hum's windows at the recorded tempo: the arguments of
+    ``plots.embedding.space``.
 
-    Returns points (n, 2), song row (n,), whether it is a hum (n,), and the songs to colour: those with most hums.
+    Returns points (n, 2), song row (n,), whether it is a hum (n,), the songs to colour: those with most hums, and what
+    the map shows, in numbers.
     """
     from sklearn.manifold import TSNE
 
@@ -60,7 +63,37 @@ def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     points = tsne.fit_transform(np.concatenate(vectors))
     hums = np.bincount(songs[is_hum & (songs >= 0)], minlength=len(index.music_ids))
     shown = np.argsort(-hums, kind="stable")[:MAP_SONGS_SHOWN]
-    return points, songs, is_hum, [(int(r), _title(trial, index.music_ids[r])) for r in shown]
+    titles = [(int(r), _title(trial, index.music_ids[r])) for r in shown]
+    return points, songs, is_hum, titles, map_claim(points, songs, is_hum)
+
+
+def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
+    """How often a window's nearest song window on the map is of the same song, and in how many clumps a song lies.
+
+    points: (n, 2). song: (n,) row numbers, -1 where nobody knows. A clump: windows of a song that are joined by steps
+    of at most ``STEP`` of the map's diagonal.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    at, of = points[~is_hum], song[~is_hum]
+    if len(at) < 2:
+        return "A map of the windows"
+    tree = cKDTree(at)
+    own = float(np.mean(of[tree.query(at, k=2)[1][:, 1]] == of))
+    claim = f"{own:.0%} of song windows lie nearest to one of their own song"
+    known = is_hum & (song >= 0)
+    if known.any():
+        claim += f", {np.mean(of[tree.query(points[known])[1]] == song[known]):.0%} of hum windows to one of theirs"
+    step = STEP * float(np.linalg.norm(np.ptp(at, axis=0)))
+    clumps = []
+    for row in np.unique(of):
+        mine = at[of == row]
+        a, b = cKDTree(mine).query_pairs(step, output_type="ndarray").T
+        joined = coo_array((np.ones(len(a)), (a, b)), shape=(len(mine), len(mine)))
+        clumps.append(int(connected_components(joined, directed=False)[0]))
+    return f"{claim};\na song lies in {np.median(clumps):g} clumps at the median"
 
 
 def neighbours(trial: Trial, model: Model, queries: int, k: int) -> list[tuple[Any, ...]]:
