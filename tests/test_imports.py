@@ -29,7 +29,7 @@ TRACKER_LIBRARIES = {
 DISK = {"aside", "lock"}  # whole files, one writer a folder
 SCREEN = {"numpy", "pandas", "scipy", "sklearn", "tqdm", "IPython"}
 ANY: set[str] = {"*"}
-LIGHT = GROUND | {"paths"} | DISK
+LIGHT = GROUND | {"paths", "printable"} | DISK
 WAY = {
     "contour",
     "spectrogram",
@@ -69,16 +69,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "submission": (GROUND | DISK | {"data"}, TABULAR),
     "index": (GROUND | DISK, TABULAR | {"faiss", "numba"}),
     "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),
-    "models": ({"data", "types", "embed"}, set()),
-    "query": (GROUND | DISK | {"contour", "data", "f0", "models"}, set()),
+    "models": ({"aside", "data", "types", "embed"}, set()),
+    "query": (GROUND | DISK | {"printable", "contour", "data", "f0", "models"}, set()),
     "search": (GROUND | {"contour", "index", "rankers", "logs", "query"}, {"numpy", "tqdm"}),
     "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     # the outer rooms: above what they join, and below the doors
-    "logs": (set(), set()),
-    "doctor": ({"paths", "cores"}, set()),
+    "printable": (set(), set()),
+    "logs": ({"printable"}, set()),
+    "doctor": ({"paths", "cores", "aside"}, set()),
     "hear": (GROUND | {"data", "f0", "lock", "logs"}, {"numpy", "tqdm"}),
     "trial": (LIGHT | WAY | {"hear", "logs"}, {"numpy"}),
-    "predict": (LIGHT | WAY | {"f0", "hear", "logs", "training", "trial"}, {"numpy"}),
+    "predict": (LIGHT | WAY | {"printable", "f0", "hear", "logs", "training", "trial"}, {"numpy"}),
     "leaks": (GROUND | {"contour", "data", "hear", "logs", "predict"}, {"numpy", "tqdm"}),
     "training.losses": (GROUND, TORCH),
     "training.sampler": (GROUND, TORCH),

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ def write_aside(path: Path, content: bytes | Callable[[BinaryIO], object], write
     What a kill leaves is ``NAME.part``, which nothing reads and the next call overwrites. writer: sets the
     names of several processes apart that may write the same file. Raises InputError where the disk is full.
     """
+    path = Path(os.path.realpath(path))  # through a symlink, as whoever made it expects
     aside = path.with_name(f"{path.name}{'.' if writer else ''}{writer}{ENDING}")
     with told_when_full(path):
         try:
@@ -79,6 +81,28 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def require_writable(path: Path) -> None:
+    """Raises InputError where a file could not be written to ``path``: before the work, not after it."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; give the name of a file")
+    there = next(above for above in target.parents if above.exists() or above == above.parent)
+    if not there.is_dir():
+        raise InputError(f"{path}: {there} is a file, not a folder; choose another place")
+    if not can_write(there):
+        raise InputError(f"{path}: {there} cannot be written; choose another place, or ask who owns it")
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a file can be made in an existing folder, tried out: permissions alone do not tell of a read-only
+    disk."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def sweep(folder: Path, writes: Callable[[str], bool]) -> None:

@@ -6,9 +6,9 @@ Everything heavy is imported inside the command that needs it, so that ``humfind
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
-import json
 import sys
 import traceback
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from humfind.corpora import corpora
+from humfind.printable import printable, say, to_json
 
 if TYPE_CHECKING:
     from humfind.config import F0Config
@@ -78,10 +79,10 @@ def run(
     try:
         summary = runner.run(data, name, notebook or None, {left: right for left, _, right in given})
     except runner.NotebookError as error:  # its message is the failing cell, its error and nothing else
-        print(error, file=sys.stderr)
+        say(error, error=True)
         raise typer.Exit(1) from error
-    print(runner.closing_text(summary))
-    print(f"report: {runner.report_of(summary)}")
+    say(runner.closing_text(summary))
+    say(f"report: {runner.report_of(summary)}")
 
 
 @app.command()
@@ -110,9 +111,9 @@ def f0(
             _tell_skipped(list(loaded.strays))
             for kind, items in (("song", loaded.songs), ("hum", loaded.hums)):
                 done = extract(items, config, store, name, kind)
-                print(f"{name}/{kind}: {done}")
+                say(f"{name}/{kind}: {done}")
                 _tell_skipped([(skip.path, skip.reason.removeprefix(f"{skip.path}: ")) for skip in done.skipped])
-    print(f"f0 store: {store}")
+    say(f"f0 store: {store}")
 
 
 @app.command()
@@ -121,21 +122,23 @@ def train(
     out: Annotated[Path | None, typer.Option(help="folder [default: runs/<dataset>/model]")] = None,
     store: Store = None,
     preset: Annotated[str, typer.Option(help="small | zalo2021")] = "small",
-    steps: Annotated[int, typer.Option(min=0, help="batches [default: the preset's]")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="of the split, the weights and the batches")] = 0,
+    steps: Annotated[int, typer.Option(min=0, max=10**7, help="batches [default: the preset's]")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of the split, the weights and the batches")] = 0,
     device: Annotated[str, typer.Option(help="auto | cpu | gpu")] = "auto",
     resume: Annotated[bool, typer.Option(help="go on where a training was stopped, or begin anew")] = True,
 ) -> None:
     """Train an encoder on the train split."""
     from dataclasses import replace
 
-    from humfind.config import PRESETS
+    from humfind.config import PRESETS, require_valid
     from humfind.data.identity import identify, record, run_folder
+    from humfind.models import require_training_folder
     from humfind.predict import training_takes
-    from humfind.types import InputError
 
-    if preset not in PRESETS:
-        raise InputError(f"preset {preset}: unknown; choose one of {', '.join(PRESETS)}")
+    for name, value in (("preset", preset), ("device", device)):
+        require_valid(name, value)
+    if out is not None:
+        require_training_folder(out)
     chosen = PRESETS[preset]
     settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
     takes, skipped = training_takes(data, store)
@@ -149,7 +152,7 @@ def train(
     best = max(result.history, key=lambda row: row["validation_mrr"])
     figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
     counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"
-    print(f"validation MRR@10 {figure} {counts} at step {result.best_step}; checkpoint: {result.checkpoint}")
+    say(f"validation MRR@10 {figure} {counts} at step {result.best_step}; checkpoint: {result.checkpoint}")
 
 
 @app.command()
@@ -167,7 +170,7 @@ def index(
 
     made, skipped = write_index(source, out, split, store, model, _f0(tracker))
     _tell_skipped(skipped)
-    print(f"{len(made.music_ids)} songs, {len(made.engine)} windows: {out}")
+    say(f"{len(made.music_ids)} songs, {len(made.engine)} windows: {out}")
 
 
 @app.command()
@@ -188,9 +191,11 @@ def search(
     rank = _rank(ranker, top)
     from concurrent.futures import ProcessPoolExecutor
 
+    from humfind.cores import end_on_interrupt
     from humfind.query import hear_query
 
-    with _uncollected(), ProcessPoolExecutor(1) as pool:  # the hum is heard there while the index is read here
+    # the hum is tracked there while the index is read here
+    with _uncollected(), ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
         heard = pool.submit(hear_query, hum, index, model)
         from humfind.predict import answers_of, search_file, table_of
 
@@ -198,7 +203,7 @@ def search(
     if as_json:
         _show({"query": ranking.query, "answers": answers_of(ranking, found)})
     else:
-        print(table_of(ranking, found))
+        say(table_of(ranking, found))
 
 
 @app.command()
@@ -213,10 +218,10 @@ def predict(
     tracker: Tracker = "",
 ) -> None:
     """Answer every hum: write the submission, tell its MRR."""
-    from humfind.submission import require_csv
+    from humfind.submission import require_replaceable
 
     _require_address_space()
-    require_csv(out)
+    require_replaceable(out)
     rank = _rank(ranker)
     from humfind.predict import predict as answer
 
@@ -224,11 +229,11 @@ def predict(
     _tell_skipped(done.skipped)
     if done.unheard:
         hums = "1 hum" if done.unheard == 1 else f"{done.unheard} hums"
-        print(f"{hums} could not be heard; their rows are the first songs by id", file=sys.stderr)
+        say(f"{hums} could not be heard; their rows are the first songs by id", error=True)
     if done.report:
-        print(f"{'validation songs of train' if split == 'train' else split}: {done.report}")
-        print(f"chance: MRR@10 {done.chance:.3f}")
-    print(f"{len(done.rankings)} hums, {len(done.index.music_ids)} songs: {out}")
+        say(f"{'validation songs of train' if split == 'train' else split}: {done.report}")
+        say(f"chance: MRR@10 {done.chance:.3f}")
+    say(f"{len(done.rankings)} hums, {len(done.index.music_ids)} songs: {out}")
 
 
 @app.command()
@@ -245,8 +250,8 @@ def score(
 
     rows = submissions.read(submission)
     report = submissions.score(rows, read_answers(answers), submissions.songs_of(submission))
-    print(report)
-    print(f"chance: MRR@10 {metrics.chance(report.songs):.3f}")
+    say(report)
+    say(f"chance: MRR@10 {metrics.chance(report.songs):.3f}")
 
 
 @app.command()
@@ -255,7 +260,7 @@ def doctor() -> None:
     from humfind.doctor import diagnose, look
 
     diagnosis = diagnose(look())
-    print(diagnosis)
+    say(diagnosis)
     if not diagnosis.fit:
         raise typer.Exit(2)
 
@@ -267,7 +272,7 @@ def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
 
     report, skipped = look_for_leaks(data, store, _f0(tracker))
     _tell_skipped(skipped)
-    print(report)
+    say(report)
     if report.leaks:
         raise typer.Exit(2)
 
@@ -296,7 +301,7 @@ def options(
     if version:
         from humfind import __version__
 
-        print(f"humfind {__version__}")
+        say(f"humfind {__version__}")
         raise typer.Exit
 
 
@@ -305,16 +310,32 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show, or that is no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(prog_name="humfind", standalone_mode=False))
+        status = app(prog_name="humfind", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _leave_quietly(130)
+    except BrokenPipeError:  # whoever read what is printed has seen enough
+        _leave_quietly(0)
     except Exception as error:
         message = _complaint(error)
         if message is not None:
-            print(message, file=sys.stderr)
+            say(message, error=True)
             sys.exit(2)
         traceback.print_exc()
         sys.exit(1)
+
+
+def _leave_quietly(status: int) -> None:
+    """End now: what is done is on disk, children end with their pipes, and nothing prints a trace on the way."""
+    import os
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    os._exit(status)
 
 
 @contextmanager
@@ -348,13 +369,31 @@ def _complaint(error: Exception) -> str | None:
         message = f"{package}: not installed; in the project's folder give: pip install -r requirements.txt"
     elif (full := full_disk(error)) is not None:
         message = full
-    elif isinstance(error, MemoryError):
-        message = "memory: there is too little; close other programs, or raise ulimit -v"
+    elif isinstance(error, MemoryError) or "allocate memory" in str(error) or "can't start new thread" in str(error):
+        what = "threads" if "thread" in str(error) else "memory"
+        mend = "close other programs, or raise the limit (ulimit)"
+        message = f"out of {what} ({str(error) or type(error).__name__:.120}); {mend}"
+    elif any(kind.__name__ in ("BrokenExecutor", "TerminatedWorkerError") for kind in type(error).__mro__):
+        message = (
+            "a worker process was ended from outside; see that there is memory enough, then give the command again"
+        )
+    elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        message = f"{error.filename or 'files'}: too many files are open; raise the limit (ulimit -n 1024)"
+    elif isinstance(error, FileNotFoundError) and not _has_working_folder():
+        message = "the working folder is not there any more; go to one that is, then give the command again"
     elif isinstance(error, OSError) and error.filename is not None and error.strerror:
         message = f"{error.filename}: {error.strerror.lower()}; check the path and who may use it"
     else:
         return None
-    return "humfind: " + " ".join(message.split()).replace("\0", "\\0")
+    return "humfind: " + printable(" ".join(message.split()))
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _f0(tracker: str) -> F0Config | None:
@@ -386,11 +425,11 @@ def _rank(ranker: str, top: int = 10) -> Any:
 
 
 def _show(values: Any) -> None:
-    print(json.dumps(values, indent=2, ensure_ascii=False, default=str))
+    print(to_json(values))
 
 
 def _tell_skipped(skipped: list[tuple[str, str]]) -> None:
     for path, reason in skipped[:10]:
-        print(f"without f0: {path}: {reason}", file=sys.stderr)
+        say(f"without f0: {printable(path)}: {printable(reason)}", error=True)
     if len(skipped) > 10:
-        print(f"without f0: {len(skipped) - 10} more", file=sys.stderr)
+        say(f"without f0: {len(skipped) - 10} more", error=True)

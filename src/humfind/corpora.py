@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from humfind.printable import say
 
 if TYPE_CHECKING:
     from humfind.data.corpus import Corpus, Part
@@ -41,7 +42,7 @@ def pickle_2021(
             raise InputError(f"{name} {value}: unknown; choose one of {', '.join(choices)}")
     rows = read(file)
     without = store_rows(rows, out, split, kind)
-    print(f"{len(rows)} recordings, {without} of them without a pitch: {out / split / kind}")
+    say(f"{len(rows)} recordings, {without} of them without a pitch: {out / split / kind}")
 
 
 def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: str) -> int:
@@ -60,7 +61,7 @@ def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: 
     from humfind.lock import writing
     from humfind.types import F0, InputError
 
-    folder, aside = out / split / kind, out / split / f".{kind}.part"
+    folder, aside = out / split / kind, out / split / f".{kind}{UNFINISHED}"
     seen: dict[str, str] = {}
     for path, _ in rows:
         if not stem(path) or any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in path):
@@ -73,14 +74,14 @@ def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: 
     stored = [StoredF0(path, None, F0(hz, (hz > 0).astype(np.float32), HOP_S)) for path, hz in rows]
     size = F0Config.part_size
     with writing(out):
-        shutil.rmtree(aside, ignore_errors=True)  # what a kill left
-        aside.mkdir(parents=True)
+        _fresh(aside)
         for number, start in enumerate(range(0, len(stored), size)):
             write_part(aside, number, stored[start : start + size])
-        os.replace(aside, folder)
+        _finish(aside, folder)
     return sum(not row.f0.voiced.any() for row in stored)
 
 
+UNFINISHED = ".humfind-part"
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="the corpus as its owners hand it out, unpacked")]
 Data = Annotated[Path, typer.Option("--out", metavar="DATA", help="a folder that is not there yet, or this command's")]
 Split = Annotated[str, typer.Option(help="train | public_test | private_test: of the store")]
@@ -105,7 +106,7 @@ def mtg_qbh(folder: Folder, out: Data) -> None:
     from humfind.data import mtg_qbh as corpus
 
     write_data(corpus.read(folder), out)
-    print(f"put the songs into {out / 'public_test/full_song'}, named by the music_id of {out / 'songs.csv'}")
+    say(f"put the songs into {out / 'public_test/full_song'}, named by the music_id of {out / 'songs.csv'}")
 
 
 @corpora.command("humtrans")
@@ -165,11 +166,11 @@ def write_data(corpus: Corpus, out: Path) -> None:
     titles = {song.music_id: song.title for song in corpus.songs if song.title}
     if titles:
         _table(aside / "songs.csv", ("music_id", "title"), sorted(titles.items()))
-    os.replace(aside, out)
+    _finish(aside, out)
     _tell(corpus)
     ids = len({song.music_id for song in corpus.songs})
-    print(f"{len(corpus.hums)} hums of {ids} songs: {out}")
-    print(f"search them: humfind predict {out} --f0 {out / 'f0'} --split public_test --model pretrained --out out.csv")
+    say(f"{len(corpus.hums)} hums of {ids} songs: {out}")
+    say(f"search them: humfind predict {out} --f0 {out / 'f0'} --split public_test --model pretrained --out out.csv")
 
 
 def write_songs(corpus: Corpus, out: Path, split: str) -> None:
@@ -186,21 +187,42 @@ def write_songs(corpus: Corpus, out: Path, split: str) -> None:
     titles = {song.music_id: song.title for song in corpus.songs if song.title}
     if titles:
         _table(aside / "songs.csv", ("music_id", "title"), sorted(titles.items()))
-    os.replace(aside, out)
+    _finish(aside, out)
     _tell(corpus)
-    print(f"{len(corpus.songs)} songs: {out}")
-    print(f"make them searchable: humfind index {out} --model pretrained --out INDEX")
+    say(f"{len(corpus.songs)} songs: {out}")
+    say(f"make them searchable: humfind index {out} --model pretrained --out INDEX")
 
 
 def _aside_of(out: Path) -> Path:
+    from humfind.aside import require_writable
     from humfind.types import InputError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: holds something already; choose another folder or delete this one")
-    aside = out.absolute().with_name(f".{out.absolute().name}.part")
-    shutil.rmtree(aside, ignore_errors=True)  # what a kill left
-    aside.mkdir(parents=True)
+    require_writable(out / "songs.csv")
+    aside = out.absolute().with_name(f".{out.absolute().name}{UNFINISHED}")
+    _fresh(aside)
     return aside
+
+
+def _fresh(aside: Path) -> None:
+    """An empty folder for what is not finished; what a kill left there is removed, whatever else is there is
+    somebody's."""
+    from humfind.types import InputError
+
+    mark = aside.with_name(aside.name + ".mark")
+    if mark.is_file():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
+        raise InputError(f"{aside}: is there already and in the way; move it away")
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    aside.mkdir()
+
+
+def _finish(aside: Path, out: Path) -> None:
+    os.replace(aside, out)
+    aside.with_name(aside.name + ".mark").unlink()
 
 
 def _store(parts: Sequence[Part], out: Path, split: str, kind: str) -> None:
@@ -238,6 +260,6 @@ def _table(path: Path, header: tuple[str, str], rows: Sequence[tuple[str, str]])
 
 def _tell(corpus: Corpus) -> None:
     for path, reason in corpus.skipped[:10]:
-        print(f"skipped: {path}: {reason}", file=sys.stderr)
+        say(f"skipped: {path}: {reason}", error=True)
     if len(corpus.skipped) > 10:
-        print(f"skipped: {len(corpus.skipped) - 10} more", file=sys.stderr)
+        say(f"skipped: {len(corpus.skipped) - 10} more", error=True)

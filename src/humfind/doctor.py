@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from humfind import paths
+from humfind.aside import can_write
 from humfind.cores import cores
 
 PYTHON = (3, 11)
@@ -336,7 +336,8 @@ def _disk_gb(folder: Path) -> float:
 
 def _writable(folder: Path) -> bool:
     there = _there(folder)
-    return there.is_dir() and os.access(there, os.W_OK)
+    own = [folder / name for name in ("runs", "crepe_freq", "data") if (folder / name).is_dir()]
+    return there.is_dir() and all(can_write(place) for place in (there, *own))
 
 
 def _names(folder: Path, pattern: str, up: int, base: str = "") -> tuple[str, ...]:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from humfind.printable import printable
+
 ROOT = "humfind"
 VARIABLE = "HUMFIND_LOG"
 LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
@@ -56,7 +58,7 @@ class Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return mark + super().format(record)
+        return printable(mark + super().format(record), keep="\n" if record.exc_info else "")
 
 
 class AboveBars(logging.Handler):

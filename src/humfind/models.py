@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from humfind.aside import read_json, require_writable
 from humfind.data.identity import DataSet, identify, recorded, run_folder
 from humfind.types import InputError
 
@@ -21,6 +22,26 @@ PRETRAINED_PATH = Path(__file__).parent / "pretrained" / "model.safetensors"
 def default_model(dataset: DataSet) -> Path:
     """Where ``humfind train`` and notebook 03 leave the model of a data set."""
     return run_folder(dataset) / MODEL
+
+
+def require_training_folder(out: Path) -> None:
+    """Raises InputError where ``out`` cannot hold a training, or holds files of these names that are none of one."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; give the folder of a training")
+    mend = "choose another folder, or move them away"
+    for name, wanted in (("model.json", ("config", "checksum")), ("history.json", ("history", "losses"))):
+        path = out / name
+        if not path.is_file():
+            continue
+        try:
+            about = read_json(path)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{path}: is not of a training ({error}); {mend}") from error
+        if not isinstance(about, dict) or any(key not in about for key in wanted):
+            raise InputError(f"{path}: is not of a training; {mend}")
+    if (out / "model.safetensors").is_file() and not (out / "model.json").is_file():
+        raise InputError(f"{out / 'model.safetensors'}: lies there without its model.json; {mend}")
+    require_writable(out / "model.json")
 
 
 def load_model(model: str, data: Path | DataSet | None = None) -> tuple[Model, str]:

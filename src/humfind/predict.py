@@ -21,6 +21,7 @@ from humfind.index import Index, index_folder
 from humfind.index.parts import F0 as F0_FOLDER
 from humfind.lock import writing
 from humfind.models import load_model
+from humfind.printable import printable
 from humfind.query import HumQuery, hear_query
 from humfind.rankers import make_ranker
 from humfind.trial import Trial, make_trial, recordings
@@ -215,8 +216,8 @@ def table_of(ranking: Ranking, index: Index) -> str:
         if answer.match:
             where = f"{_clock(answer.match.start_s)}-{_clock(answer.match.end_s)}"
             key = f"{answer.match.semitones:+.0f}"
-        title = index.title(answer.music_id)
-        rows.append((str(rank), answer.music_id, title, where, key, f"{answer.score:.3f}"))
+        title = printable(index.title(answer.music_id))
+        rows.append((str(rank), printable(answer.music_id), title, where, key, f"{answer.score:.3f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from humfind import contour
 from humfind.aside import read_json
 from humfind.config import F0Config, ModelConfig
-from humfind.data.walk import printable
 from humfind.models import load_model
+from humfind.printable import printable
 from humfind.types import F0, Embeddings, InputError, Query, Windows
 
 EMBED_HUMS = 256  # hums whose windows are held together

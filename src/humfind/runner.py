@@ -188,7 +188,7 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> float:
             str(out),
             parameters=dict(parameters),
             kernel_name="python3",
-            extra_arguments=["--log-level=40"],  # errors; the kernel warns at each start otherwise
+            extra_arguments=["--log-level=50"],  # else the kernel warns at each start, and of each interrupt
             progress_bar=True,
             stdout_file=None,
             cwd=str(out.parent),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from humfind import __version__, metrics
-from humfind.aside import read_json, write_aside, write_json
+from humfind.aside import read_json, require_writable, write_aside, write_json
 from humfind.data.zalo import composed, stem
 from humfind.types import InputError, Ranking
 
@@ -39,7 +39,7 @@ def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> R
 
     Raises InputError where two queries have one name or ``path`` is not a .csv.
     """
-    require_csv(path)
+    require_replaceable(path)
     rows = rows_of(rankings)
     if len(rows) != len(rankings):
         raise InputError(f"{path}: {len(rankings)} hums but {len(rows)} names; rename the hums of one name")
@@ -57,6 +57,28 @@ def require_csv(path: Path) -> None:
     """Raises InputError for a submission under another suffix, whose card would have no name."""
     if path.suffix != ".csv":
         raise InputError(f"{path}: a submission is a .csv file; its card takes the same name with .json")
+
+
+def require_replaceable(path: Path) -> None:
+    """Raises InputError where a submission cannot be written to ``path``, or would replace what this program did not
+    write.
+
+    A file there is a submission of this program if the card beside it has its checksum.
+    """
+    require_csv(path)
+    require_writable(path)
+    card = card_path(path)
+    require_writable(card)
+    mend = "choose another name, or remove it yourself"
+    if not card.exists():
+        if path.exists():
+            raise InputError(f"{path}: is there and has no card, so it is not a submission of this program; {mend}")
+        return
+    about = read_card(path)
+    if not isinstance(about.get("csv_sha256"), str):
+        raise InputError(f"{card}: is there and is not the card of a submission; {mend}")
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != about["csv_sha256"]:
+        raise InputError(f"{path}: is not as its card says, so somebody has changed it; {mend}")
 
 
 def card_path(path: Path) -> Path:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from humfind.printable import printable
+
 NOT_TEXT = "its name is not UTF-8; rename it"
 
 
@@ -28,7 +30,7 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], li
             if path.suffix.lower() not in suffixes:
                 continue
             below = str(path.relative_to(folder))
-            if below != printable(below):
+            if not is_text(below):
                 skipped.append((printable(below), NOT_TEXT))
             elif not path.is_file():
                 skipped.append((below, "not a regular file, or a link to nothing; remove it"))
@@ -37,7 +39,6 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], li
     return sorted(files), sorted(skipped)
 
 
-def printable(text: str) -> str:
-    """A path as text that can be written anywhere: bytes that are no UTF-8, which Python holds as surrogates, are
-    escaped (``caf\\udce9.wav``)."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def is_text(path: str) -> bool:
+    """Whether a path is UTF-8: Python holds other bytes as surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)

@@ -26,7 +26,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from humfind.data.walk import NOT_TEXT, printable
+from humfind.data.walk import NOT_TEXT, is_text
+from humfind.printable import printable
 from humfind.types import InputError
 
 SPLITS = ("train", "public_test", "private_test")
@@ -356,19 +357,19 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_recording(file: Path) -> bool:
-    return file.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES and printable(file.name) == file.name
+    return file.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES and is_text(file.name)
 
 
 def _oddity(file: Path) -> str:
     """Why a file is no recording."""
-    return NOT_TEXT if printable(file.name) != file.name else "no recording by its suffix; rename or remove it"
+    return NOT_TEXT if not is_text(file.name) else "no recording by its suffix; rename or remove it"
 
 
 def _unlisted(data: Path, listed: Collection[str]) -> tuple[tuple[str, str], ...]:
     """The recordings of the train split's folders that no row of the meta file names."""
     files = [file for kind in KINDS for file in _files(data / "train" / kind)]
     reason = "no row of train_meta.csv names it; add one or remove the file"
-    misnamed = [(printable(str(f.relative_to(data))), NOT_TEXT) for f in files if printable(f.name) != f.name]
+    misnamed = [(printable(str(f.relative_to(data))), NOT_TEXT) for f in files if not is_text(f.name)]
     unlisted = [f for f in files if _is_recording(f) and stem(f.name) not in listed]
     return (*misnamed, *((f.relative_to(data).as_posix(), reason) for f in unlisted))
 
