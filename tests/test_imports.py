@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "metrics": ({"types"}, {"numpy"}),
     "paths": (set(), set()),
     "cores": (set(), set()),
-    "aside": ({"types"}, set()),
+    "aside": ({"paths", "types"}, set()),
     "lock": ({"types"}, set()),
     "contour": (GROUND, PURE),
     "alignment": (GROUND | {"contour"}, PURE),
@@ -76,7 +76,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     # the outer rooms: above what they join, and below the doors
     "printable": (set(), set()),
     "logs": ({"printable"}, set()),
-    "doctor": ({"paths", "cores", "aside"}, set()),
+    "doctor": ({"paths", "cores"}, set()),
     "hear": (GROUND | {"data", "f0", "lock", "logs"}, {"numpy", "tqdm"}),
     "trial": (LIGHT | WAY | {"hear", "logs"}, {"numpy"}),
     "predict": (LIGHT | WAY | {"printable", "f0", "hear", "logs", "training", "trial"}, {"numpy"}),

@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from humfind.paths import can_write
 from humfind.types import InputError
 
 ENDING = ".part"
@@ -93,16 +93,6 @@ def require_writable(path: Path) -> None:
         raise InputError(f"{path}: {there} is a file, not a folder; choose another place")
     if not can_write(there):
         raise InputError(f"{path}: {there} cannot be written; choose another place, or ask who owns it")
-
-
-def can_write(folder: Path) -> bool:
-    """Whether a file can be made in an existing folder, tried out: permissions alone do not tell of a read-only
-    disk."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 def sweep(folder: Path, writes: Callable[[str], bool]) -> None:

@@ -327,7 +327,7 @@ def main() -> None:
 
 
 def _leave_quietly(status: int) -> None:
-    """End now: what is done is on disk, children end with their pipes, and nothing prints a trace on the way."""
+    """End: what is done is on disk, and what could not be printed is not tried again at the interpreter's end."""
     import os
 
     for stream in (sys.stdout, sys.stderr):
@@ -335,7 +335,7 @@ def _leave_quietly(status: int) -> None:
             stream.flush()
         except (OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    os._exit(status)
+    sys.exit(status)
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from humfind import paths
-from humfind.aside import can_write
 from humfind.cores import cores
+from humfind.paths import can_write
 
 PYTHON = (3, 11)
 MEMORY_GB = 2.0  # the main job stays below it at the demo's size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -20,3 +21,13 @@ def home() -> Path:
         if (folder / "notebooks" / "01_crepe_transform.ipynb").is_file():
             return folder
     return here
+
+
+def can_write(folder: Path) -> bool:
+    """Whether a file can be made in an existing folder, tried out: permissions alone do not tell of a read-only
+    disk."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
