@@ -52,7 +52,8 @@ def train(data: Path, store: Path, out: Path) -> None:
     from humfind.predict import training_takes
     from humfind.training.train import train
 
-    train(training_takes(data, store)[0], MODEL, out)
+    takes, _, music_ids = training_takes(data, store)
+    train(takes, MODEL, out, music_ids=music_ids)
 
 
 def predict(data: Path, store: Path, model: Path, out: Path) -> None:

@@ -104,7 +104,7 @@ def check(data: Path, out: Path) -> object:
 
 def train(data: Path, out: Path) -> object:
     """What training takes."""
-    takes, skipped = training_takes(data, None)
+    takes, skipped, _ = training_takes(data, None)
     return [(take.name, take.music_id, take.kind, take.source.hz.tobytes()) for take in takes], skipped
 
 

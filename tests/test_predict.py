@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,8 +175,10 @@ def test_train_is_asked_with_the_songs_held_out(world, checkpoint):
     ids = [f"{i:02d}" for i in range(20)]
     put_rows(store / "train/song", [(f"song/{i}.mp3", i, hum_of(int(i), 2.0)) for i in ids])
     put_rows(store / "train/hum", [(f"hum/h{i}.mp3", i, hum_of(int(i), 3.0)) for i in ids])
-    done = predicting.predict(data, "train", data / "s.csv", store, model=checkpoint)
-    _, held_out = split_by_song(ids, CONFIG.train.validation_share, CONFIG.train.seed)
+    sides = dict(zip(("train", "validation"), split_by_song(ids, 0.2, 0), strict=True))
+    replace(Model.load(Path(checkpoint)), facts={"music_ids": sides}).save(data / "model.safetensors")
+    done = predicting.predict(data, "train", data / "s.csv", store, model=str(data / "model.safetensors"))
+    held_out = sides["validation"]
     assert len(held_out) == 4
     assert done.index.music_ids == held_out
     assert [ranking.query for ranking in done.rankings] == [f"h{i}.mp3" for i in held_out]

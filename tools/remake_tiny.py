@@ -48,8 +48,8 @@ def main() -> None:
                 forget_checksums(store / split / kind)
         base = ModelConfig()
         config = replace(base, train=replace(base.train, steps=STEPS))
-        takes, _ = training_takes(meta, store)
-        checkpoint = train(takes, config, Path(scratch) / "model").checkpoint
+        takes, _, music_ids = training_takes(meta, store)
+        checkpoint = train(takes, config, Path(scratch) / "model", music_ids=music_ids).checkpoint
         out = ROOT / "submissions" / "demo-tiny.csv"
         print(predict(meta, "public_test", out, store, model=str(checkpoint)).report)
 

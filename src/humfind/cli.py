@@ -141,14 +141,14 @@ def train(
         require_training_folder(out)
     chosen = PRESETS[preset]
     settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
-    takes, skipped = training_takes(data, store)
+    takes, skipped, music_ids = training_takes(data, store)
     _tell_skipped(skipped)
     from humfind.training.train import train as train_on  # seconds to import: after what can be refused at once
 
     if out is None:
         out = run_folder(identify(data)) / "model"
         record(out.parent, data)
-    result = train_on(takes, replace(chosen, train=settings), out, resume)
+    result = train_on(takes, replace(chosen, train=settings), out, resume, music_ids=music_ids)
     best = max(result.history, key=lambda row: row["validation_mrr"])
     figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
     counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"

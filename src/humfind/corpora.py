@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 from collections.abc import Sequence
@@ -252,10 +251,10 @@ def _store(parts: Sequence[Part], out: Path, split: str, kind: str) -> None:
 
 
 def _table(path: Path, header: tuple[str, str], rows: Sequence[tuple[str, str]]) -> None:
+    from humfind.data.zalo import csv_line
+
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        file.writelines(map(csv_line, [header, *rows]))
 
 
 def _tell(corpus: Corpus) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +57,21 @@ class Model:
         self.network.eval()
         if not self.checksum:
             object.__setattr__(self, "checksum", _checksum(_weights(self.network), to_dict(self.config)))
+
+    def held_out(self, music_ids: Collection[str]) -> tuple[str, ...]:
+        """Those of a data set's songs that its training held out, as the checkpoint says; of a model that the package
+        ships, all, since it learned from no data set. Raises InputError where the checkpoint does not say, and where
+        it was trained on other songs."""
+        if self.facts.get("corpus"):
+            return tuple(sorted(music_ids))
+        sides = self.facts.get("music_ids")
+        if not isinstance(sides, dict) or not isinstance(sides.get("validation"), list):
+            raise InputError("model: does not say which songs its training held out; train it again with this version")
+        found = tuple(sorted(set(sides["validation"]) & set(music_ids)))
+        if not found:
+            mend = "give the model of this data set"
+            raise InputError(f"model: its training held out none of these songs, so it was trained on others; {mend}")
+        return found
 
     @cached_property
     def _folded(self) -> Folded:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from humfind import contour
 from humfind.config import ContourConfig, F0Config, TrainConfig
-from humfind.data.zalo import KINDS, load_split, split_by_song
+from humfind.data.zalo import KINDS, load_split
 from humfind.hear import Skipped, hear
 from humfind.logs import conserved, stage
 from humfind.predict import open_store
@@ -86,8 +86,7 @@ def check(data: Path, store: Path | None = None, f0: F0Config | None = None) -> 
         parts = load_split(data, name, shelf)
         validation: Collection[str] = ()
         if name == "train":
-            ids = [item.music_id for item in (*parts.songs, *parts.hums) if item.music_id]
-            training, validation = split_by_song(ids, TrainConfig.validation_share, TrainConfig.seed)
+            training, validation = parts.by_song(TrainConfig.validation_share, TrainConfig.seed)
             both += in_both(training, validation)
         for kind, items in zip(KINDS, (parts.songs, parts.hums), strict=True):
             heard = hear(items, name, kind, shelf, f0)

@@ -22,6 +22,7 @@ from humfind.types import Floats, Ints
 
 BOOTSTRAP_DRAWS = 2000
 BOOTSTRAP_SEED = 0
+BLOCK = 1_000_000  # values drawn together, whatever the number of queries
 
 
 @dataclass(frozen=True)
@@ -71,23 +72,39 @@ def reciprocal(rank: Ints) -> Floats:
 
 def bootstrap(values: np.ndarray, draws: int = BOOTSTRAP_DRAWS, seed: int = BOOTSTRAP_SEED) -> Interval:
     """The mean of ``values`` (n,) with its 95 % percentile interval. Raises ValueError when empty."""
-    if len(values) == 0:
+    return bootstrap_each([values], draws, seed)[0]
+
+
+def bootstrap_each(
+    columns: Sequence[np.ndarray], draws: int = BOOTSTRAP_DRAWS, seed: int = BOOTSTRAP_SEED
+) -> list[Interval]:
+    """``bootstrap`` of several figures of the same n queries, which are drawn once for all of them.
+
+    Draws are made a block at a time: the memory is bounded, and the generator's numbers, hence the figures, are those
+    of all draws at once.
+    """
+    n = len(columns[0])
+    if n == 0:
         raise ValueError("no queries: a mean of nothing is not a figure")
-    picks = np.random.default_rng(seed).integers(0, len(values), (draws, len(values)))
-    means = np.asarray(values, dtype=np.float64)[picks].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(np.mean(values, dtype=np.float64)), float(low), float(high))
+    rng = np.random.default_rng(seed)
+    values = [np.asarray(column, dtype=np.float64) for column in columns]
+    means = np.empty((len(values), draws))
+    rows = max(1, BLOCK // n)
+    for start in range(0, draws, rows):
+        picks = rng.integers(0, n, (min(rows, draws - start), n))
+        for row, column in enumerate(values):
+            means[row, start : start + rows] = column[picks].mean(axis=1)
+    bounds = [np.percentile(drawn, [2.5, 97.5]) for drawn in means]
+    return [
+        Interval(float(np.mean(column, dtype=np.float64)), float(low), float(high))
+        for column, (low, high) in zip(columns, bounds, strict=True)
+    ]
 
 
 def report(rank: Ints, songs: int) -> Report:
     """All figures of one set of ranks (0 = not found), searched among ``songs`` songs."""
-    return Report(
-        mrr=bootstrap(reciprocal(rank)),
-        top1=bootstrap(rank == 1),
-        top10=bootstrap(rank > 0),
-        queries=len(rank),
-        songs=songs,
-    )
+    mrr, top1, top10 = bootstrap_each([reciprocal(rank), rank == 1, rank > 0])
+    return Report(mrr, top1, top10, queries=len(rank), songs=songs)
 
 
 def paired_difference(rank_a: Ints, rank_b: Ints) -> Interval:

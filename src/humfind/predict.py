@@ -13,7 +13,7 @@ from humfind import metrics, paths, search, submission
 from humfind.config import F0Config, RankConfig, to_dict
 from humfind.data.identity import recorded
 from humfind.data.walk import files_below
-from humfind.data.zalo import AUDIO_SUFFIXES, Item, composed, load_split, read_titles, stem
+from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, stem
 from humfind.f0.extract import file_sha256
 from humfind.hear import Heard, Shelf, Skipped, store_of
 from humfind.hear import hear as hear
@@ -25,7 +25,7 @@ from humfind.printable import printable
 from humfind.query import HumQuery, hear_query
 from humfind.rankers import make_ranker
 from humfind.trial import Trial, make_trial, recordings
-from humfind.types import InputError, Query, Ranking
+from humfind.types import InputError, Query, Ranking, normal_form
 
 if TYPE_CHECKING:
     from humfind.embed import Model
@@ -223,8 +223,9 @@ def table_of(ranking: Ranking, index: Index) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def training_takes(data: Path, store: Path | None = None) -> tuple[list[Take], Skipped]:
-    """The train split's recordings with their f0, as ``humfind.training.train`` takes them."""
+def training_takes(data: Path, store: Path | None = None) -> tuple[list[Take], Skipped, tuple[str, ...]]:
+    """The train split's recordings with their f0, those without, and all of its songs' ids: what
+    ``humfind.training.train`` takes."""
     from humfind.training.dataset import Take
 
     shelf = open_store(data, store)
@@ -235,7 +236,7 @@ def training_takes(data: Path, store: Path | None = None) -> tuple[list[Take], S
         heard = hear(items, "train", kind, shelf)
         takes += [Take(item.name, item.music_id or item.stem, kind, line) for item, line in heard.f0]
         skipped += heard.skipped
-    return takes, skipped
+    return takes, skipped, parts.music_ids
 
 
 def _clock(seconds: float) -> str:
@@ -265,7 +266,8 @@ def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | N
     In the store, a row's key is the checksum of the file: files of one name stay apart, a file that has changed is
     tracked anew, and one that was moved is not.
     """
-    names = [composed(path.relative_to(folder).with_suffix("").as_posix()) for path in audio.files]
+    below = (path.relative_to(folder).with_suffix("").as_posix() for path in audio.files)
+    names = [normal_form(name) or path.name.strip() for name, path in zip(below, audio.files, strict=True)]
     twice = [a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b]
     if twice:
         raise InputError(f"{folder}: two recordings are named {twice[0]}; rename one")

@@ -27,7 +27,7 @@ from humfind.query import make_queries as make_queries
 from humfind.query import make_query as make_query
 from humfind.query import require_f0
 from humfind.rankers import Ranker
-from humfind.types import F0, Contour, Floats, Hits, Ints, Query, Ranking, Windows
+from humfind.types import F0, Contour, Floats, Hits, Ints, Query, Ranking, Windows, normal_form
 
 log = logging.getLogger(__name__)
 EMBED_WINDOWS = 1024  # song windows embedded together
@@ -120,7 +120,8 @@ def evaluate(rankings: Sequence[Ranking], answers: Mapping[str, str], songs: int
 
 def ranks_of(rankings: Sequence[Ranking], answers: Mapping[str, str]) -> Ints:
     """The rank of each right song (0: not among ten), in the order of ``answers``."""
-    return metrics.ranks({ranking.query: ranking.music_ids for ranking in rankings}, answers)
+    right = {query: normal_form(music_id) for query, music_id in answers.items()}
+    return metrics.ranks({ranking.query: ranking.music_ids for ranking in rankings}, right)
 
 
 def f0_checksum(f0: F0) -> str:

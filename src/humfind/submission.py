@@ -12,18 +12,21 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.metadata
-import io
+import logging
 import platform
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from humfind import __version__, metrics
 from humfind.aside import read_json, require_writable, write_aside, write_json
-from humfind.data.zalo import composed, stem
-from humfind.types import InputError, Ranking
+from humfind.data.zalo import ANSWERS_HEADER, META_HEADER, csv_line, stem
+from humfind.types import InputError, Ranking, normal_form
 
+log = logging.getLogger(__name__)
 TOP = 10  # ids a row
+NUMBER = re.compile(r"0*([0-9]+?)(?:\.0+)?")  # an id as a spreadsheet or a table of floats may have rewritten it
 LIBRARIES = ("numpy", "torch", "faiss-cpu")
 
 Rows = dict[str, tuple[str, ...]]
@@ -37,15 +40,14 @@ def rows_of(rankings: Iterable[Ranking]) -> Rows:
 def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> Rows:
     """Write the CSV and its card, each aside and renamed. The card gets the CSV's sha256 and the versions.
 
-    Raises InputError where two queries have one name or ``path`` is not a .csv.
+    Raises InputError where two queries have one stem or ``path`` is not a .csv.
     """
     require_replaceable(path)
     rows = rows_of(rankings)
-    if len(rows) != len(rankings):
-        raise InputError(f"{path}: {len(rankings)} hums but {len(rows)} names; rename the hums of one name")
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([name, *ids] for name, ids in rows.items())
-    content = text.getvalue().encode()
+    stems = {stem(name) for name in rows}
+    if len(stems) != len(rankings):
+        raise InputError(f"{path}: {len(rankings)} hums but {len(stems)} names; rename the hums of one name")
+    content = "".join(csv_line([name, *ids]) for name, ids in rows.items()).encode()
     full = {**card, "rows": len(rows), "csv_sha256": hashlib.sha256(content).hexdigest(), "versions": versions()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_aside(path, content)
@@ -101,32 +103,43 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def songs_of(path: Path) -> int | None:
-    """How many songs were searched, by the card beside a submission; None where there is no card."""
+    """How many songs were searched, by the card beside a submission; None where there is no card.
+
+    Warns where the submission is not the file that the card was written with.
+    """
     if not card_path(path).is_file():
         return None
-    songs = read_card(path).get("songs")
+    card = read_card(path)
+    songs = card.get("songs")
     if not isinstance(songs, int) or songs < 1:
         raise InputError(f"{card_path(path)}: songs is {songs!r:.40}; write the submission again, or remove the card")
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != card.get("csv_sha256"):
+            log.warning("%s: has changed since its card was written; what the card says may not hold", path)
     return songs
 
 
 def read(path: Path) -> Rows:
-    """query name -> ranked ids. Raises InputError naming the line that is wrong."""
+    """query name -> ranked ids, in normal form. Raises InputError naming the line that is wrong."""
     rows: Rows = {}
     stems: set[str] = set()
+    known: dict[str, str] = {}  # each id once in memory, however many rows name it
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for number, (name, *cells) in enumerate((row for row in csv.reader(file) if row), start=1):
-                ids = [composed(cell) for cell in cells]
+                ids = tuple(known.get(cell) or known.setdefault(cell, normal_form(cell)) for cell in cells)
                 where = f"{path} row {number}, {name}"
-                if stem(name) in stems:
+                if number == 1 and (normal_form(name), *ids) in (ANSWERS_HEADER, META_HEADER):
+                    raise InputError(f"{path}: holds answers, by its header; give the submission, then the answers")
+                key = stem(name)
+                if key in stems:
                     raise InputError(f"{where}: a second row of this hum; keep one")
                 if not 1 <= len(ids) <= TOP or not all(ids):
                     raise InputError(f"{where}: {len(ids)} ids; give 1 to {TOP}, none empty")
                 if len(set(ids)) != len(ids):
                     raise InputError(f"{where}: an id stands twice; ids are distinct")
-                stems.add(stem(name))
-                rows[name] = tuple(ids)
+                stems.add(key)
+                rows[name] = ids
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; write one with: humfind predict DATA --out {path}") from error
     except (UnicodeDecodeError, csv.Error, OSError) as error:
@@ -154,16 +167,38 @@ def check(rows: Mapping[str, Sequence[str]], hums: Collection[str], music_ids: C
 def score(rows: Mapping[str, Sequence[str]], answers: Mapping[str, str], songs: int | None = None) -> metrics.Report:
     """The figures of a submission. answers: hum (name or stem) -> music_id; every one must have its row.
 
-    songs: how many were searched; where not known, those that the rows and answers name.
+    songs: how many were searched; where not known, those that the rows and answers name. Raises InputError where the
+    names of one of the two have lost their leading zeros; warns of ids that cannot be those of the songs searched.
     """
     by_stem = {stem(name): ids for name, ids in rows.items()}
-    wanted = {stem(hum): music_id for hum, music_id in answers.items()}
-    missing = sorted(set(wanted) - set(by_stem))
+    wanted = {stem(hum): normal_form(music_id) for hum, music_id in answers.items()}
+    _require_zeros("hum", by_stem, wanted)
+    missing = sorted(wanted.keys() - by_stem.keys())
     if missing or not wanted:
         what = f"no row for hum {missing[0]} ({len(missing)} such)" if missing else "no answers"
         raise InputError(f"submission: {what}; give the answers of the split that was predicted")
-    named = {music_id for ids in rows.values() for music_id in ids} | set(answers.values())
-    return metrics.report(metrics.ranks(by_stem, wanted), songs or len(named))
+    named = {music_id for ids in rows.values() for music_id in ids}
+    right = set(wanted.values())
+    _require_zeros("song", named, right)
+    everything = len(named | right)
+    if named.isdisjoint(right):
+        log.warning("submission: none of the %s right songs is in any row; are these its answers?", len(right))
+    elif songs is not None and everything > songs:
+        said = f"{everything} songs are named, {songs} were searched by its card"
+        log.warning("submission: %s: at least %s ids are of no song searched", said, everything - songs)
+    return metrics.report(metrics.ranks(by_stem, wanted), songs or everything)
+
+
+def _require_zeros(what: str, given: Collection[str], wanted: Collection[str]) -> None:
+    """Raises InputError where a name that only the submission has and one that only the answers have are the same
+    number: a spreadsheet makes 19 of 0019."""
+    given, wanted = set(given), set(wanted)
+    numbers = {number[1]: name for name in given - wanted if (number := NUMBER.fullmatch(name))}
+    for name in sorted(wanted - given):
+        number = NUMBER.fullmatch(name)
+        if number and number[1] in numbers:
+            mend = "a spreadsheet may have changed one; take the files as they were written"
+            raise InputError(f"submission: {what} {numbers[number[1]]} is {name} in the answers; {mend}")
 
 
 def figures(report: metrics.Report) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from humfind import metrics, search
 from humfind.config import F0Config, RankConfig
-from humfind.data.zalo import Item, load_split, read_titles, split_by_song
+from humfind.data.zalo import Item, load_split, read_titles
 from humfind.hear import Heard, Shelf, Skipped, hear
 from humfind.index import Index, Song
 from humfind.logs import conserved
@@ -79,7 +79,7 @@ def make_trial(
     hums = hear(parts.hums, split, "hum", shelf, f0)
     songs = hear(parts.songs, split, "song", shelf, f0) if index is None or split == "train" else Heard()
     if split == "train":
-        held_out = held_out_ids(trained or model, songs, hums)
+        held_out = (trained or model).held_out(parts.music_ids)
         parts, songs, hums = parts.of_songs(held_out), _of_songs(songs, held_out), _of_songs(hums, held_out)
     if index is None:
         of_songs = recordings(songs.f0, read_titles(data))
@@ -113,13 +113,6 @@ def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | Non
     known = titles or {}
     ids = ((item.music_id or item.stem, item, f0) for item, f0 in heard)
     return ((Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids)
-
-
-def held_out_ids(model: Model, songs: Heard, hums: Heard) -> Collection[str]:
-    """The songs that training held out: split as training does, over the same recordings."""
-    train = model.config.train
-    ids = [item.music_id for item in (*songs.items, *hums.items) if item.music_id]
-    return split_by_song(ids, train.validation_share, train.seed)[1]
 
 
 def _of_songs(heard: Heard, music_ids: Collection[str]) -> Heard:

@@ -9,11 +9,12 @@ Conventions
 - Pitch in Hz has one mark for "no pitch": ``hz == 0``. Pitch in semitones is on the MIDI scale
   (69 is 440 Hz) and is finite everywhere; ``voiced`` tells which frames were really sung.
 - ``tempo_ratio`` is hum seconds a song second: 1.25 means that the hum takes 1.25 times as long.
-- A song is named by its ``music_id``, a string; inside arrays it is a row number of ``music_ids``.
+- A song is named by its ``music_id``, a string in ``normal_form``; inside arrays it is a row number of ``music_ids``.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,6 +28,13 @@ Bools = NDArray[np.bool_]
 
 class InputError(ValueError):
     """Something that the user can mend; the message says what, where and how (exit status 2)."""
+
+
+def normal_form(text: str) -> str:
+    """The one spelling of a song's id and of a recording's key: accented letters composed (Unicode's NFC), no spaces or
+    line ends around. Whatever is joined by name is compared in this form: file systems decompose accents, and
+    spreadsheets leave spaces."""
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def _require(condition: bool, message: str) -> None:

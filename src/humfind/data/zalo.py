@@ -10,25 +10,25 @@ Recordings and rows of an f0 store are one where their stems are (file name with
 so either may be missing: a folder without recordings has all rows, a table's recordings may be rows. But a row
 that was tracked from a recording, where the folder has others and not this one, is no part of the data set: its
 recording was removed, or is another data set's. Such rows are left out, counted and named in a warning.
-``train`` is split by song, never by row.
+Ids and stems are in ``types.normal_form``, whichever file they come from. ``train`` is split by song, never by row.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import math
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from humfind.data.walk import NOT_TEXT, is_text
 from humfind.printable import printable
-from humfind.types import InputError
+from humfind.types import InputError, normal_form
 
 SPLITS = ("train", "public_test", "private_test")
 KINDS = ("song", "hum")
@@ -69,11 +69,15 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Item:
-    """One recording. path: as the meta file, folder or store has it; audio: its file, where there is one."""
+    """One recording. path: as the meta file, folder or store has it; music_id: in normal form, None where unknown;
+    audio: its file, where there is one."""
 
     path: str
     music_id: str | None
     audio: Path | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "music_id", normal_form(self.music_id or "") or None)
 
     @property
     def name(self) -> str:
@@ -102,6 +106,16 @@ class Split:
     pairs: tuple[tuple[str, str], ...] = ()
     strays: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def music_ids(self) -> tuple[str, ...]:
+        """Every song once, sorted, whether its recordings can be read or not."""
+        return tuple(sorted({item.music_id for item in (*self.songs, *self.hums) if item.music_id}))
+
+    def by_song(self, validation_share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(train ids, validation ids) as training splits them: over all songs of the split, so that one without f0
+        moves no other from side to side."""
+        return split_by_song(self.music_ids, validation_share, seed)
+
     def of_songs(self, music_ids: Collection[str]) -> Split:
         """The part of the split that belongs to ``music_ids``; only of a split with answers."""
         chosen = set(music_ids)
@@ -114,15 +128,11 @@ class Split:
 
 
 def stem(path: str) -> str:
-    """``train/hum/0001.mp3`` -> ``0001``; letters composed, however the file system writes their accents."""
-    name = composed(PurePosixPath(path.replace("\\", "/")).name)
+    """``train/hum/0001.mp3`` -> ``0001``, in normal form; the suffix itself where nothing is before it."""
+    name = normal_form(PurePosixPath(path.replace("\\", "/")).name)
     suffix = PurePosixPath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES else name
-
-
-def composed(text: str) -> str:
-    """One spelling of each accented letter (Unicode's NFC): what joins by name compares these."""
-    return unicodedata.normalize("NFC", text)
+    is_recording = suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES
+    return (is_recording and normal_form(name.removesuffix(suffix))) or name
 
 
 def load_split(data: Path, split: str, store: Rows | None = None) -> Split:
@@ -206,6 +216,15 @@ def read_table(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [row for _, row in lines[1:]]
 
 
+def csv_line(cells: Iterable[str]) -> str:
+    """A row of a CSV that every reader reads back: quoted where a cell holds what ends a cell, a line or, at the start
+    of a file, is taken for its byte order mark."""
+    row, text = list(cells), io.StringIO()
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if any("\ufeff" in cell for cell in row) else csv.QUOTE_MINIMAL
+    csv.writer(text, quoting=quoting).writerow(row)  # its line end, \r\n, has it quote both letters
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
 def read_answers(path: Path) -> dict[str, str]:
     """hum stem -> music_id, from a CSV with the header hum,music_id, or from a train_meta.csv; hums with or without
     suffix, folder."""
@@ -215,7 +234,7 @@ def read_answers(path: Path) -> dict[str, str]:
     else:
         rows = [(hum, music_id) for hum, music_id in read_table(path, ANSWERS_HEADER)]
     for hum, music_id in rows:
-        if answers.setdefault(stem(hum), composed(music_id)) != composed(music_id):
+        if answers.setdefault(stem(hum), normal_form(music_id)) != normal_form(music_id):
             raise InputError(f"{path}: {hum} has two answers; keep one")
     return answers
 
@@ -230,7 +249,7 @@ def read_titles(data: Path) -> dict[str, str]:
             rows = [row for row in csv.DictReader(file) if row.get("music_id") and row.get("title")]
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error}); save it as one, or remove it") from error
-    return {composed(row["music_id"]): row["title"] for row in rows}
+    return {normal_form(row["music_id"]): row["title"] for row in rows}
 
 
 def _load_train(data: Path, rows: dict[str, list[StoredRow]], fate: Mapping[str, str]) -> Split:
@@ -242,7 +261,7 @@ def _load_train(data: Path, rows: dict[str, list[StoredRow]], fate: Mapping[str,
         for column, kind in enumerate(KINDS, start=1):
             seen: dict[str, str] = {}
             for pair in pairs:
-                if seen.setdefault(pair[column], composed(pair[0])) != composed(pair[0]):
+                if seen.setdefault(pair[column], normal_form(pair[0])) != normal_form(pair[0]):
                     raise InputError(f"{meta}: {pair[column]} belongs to two songs; keep one")
             kinds[kind] = [Item(path, song, _inside(data, path, meta)) for path, song in seen.items()]
             _warn_of_rows(meta, kind, kinds[kind], rows[kind], fate[kind])
@@ -277,7 +296,7 @@ def _load_test(data: Path, split: str, rows: dict[str, list[StoredRow]], fate: M
         _warn(str(folder), kind, [item.path for item in alone], "without their recording", fate[kind])
         items = audio + (alone if fate[kind] != OUT else [])
         if kind == "song":
-            items = [Item(item.path, composed(item.music_id or item.stem), item.audio) for item in items]
+            items = [Item(item.path, item.music_id or item.stem, item.audio) for item in items]
         kinds[kind] = _unique(items, where)
     file = data / split / "answers.csv"
     if not file.is_file():
@@ -328,7 +347,7 @@ def _of_rows(data: Path, kind: str, rows: Sequence[StoredRow], fate: str) -> lis
     alone = {row.path for row in named if stem(row.path) not in files}
     _warn(str(folder), kind, sorted(alone), "without their recording", fate)
     return [
-        Item(row.path, composed(row.music_id), _inside(data, files[key], folder) if key in files else None)
+        Item(row.path, row.music_id, _inside(data, files[key], folder) if key in files else None)
         for row in named
         if row.music_id and not (fate == OUT and row.path in alone)
         for key in [stem(row.path)]
@@ -390,11 +409,11 @@ def _inside(data: Path, path: str, where: Path) -> Path | None:
 
 
 def _spelt_otherwise(data: Path, relative: PurePosixPath) -> Path:
-    """The file whose name has the same letters, composed or decomposed; the path as given where there is none."""
+    """The file whose name has the same normal form; the path as given where there is none."""
     found = data
     for part in relative.parts:
         names = [child.name for child in found.iterdir()] if found.is_dir() else []
-        found = found / next((name for name in names if composed(name) == composed(part)), part)
+        found = found / next((name for name in names if normal_form(name) == normal_form(part)), part)
     return found
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import logging
 import os
 import time
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 from humfind.aside import write_aside
 from humfind.config import F0Config
-from humfind.data.zalo import stem
+from humfind.data.zalo import csv_line, stem
 from humfind.f0 import Tracker, make_tracker, track_file
 from humfind.f0.store import (
     KINDS,
@@ -248,11 +247,8 @@ def _write_skipped(folder: Path, skipped: Sequence[Skip]) -> None:
     if not skipped:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SKIPPED_HEADER)
-    writer.writerows([skip.path, skip.reason, skip.source_sha256] for skip in skipped)
-    write_aside(path, text.getvalue().encode())
+    rows = [SKIPPED_HEADER, *((skip.path, skip.reason, skip.source_sha256) for skip in skipped)]
+    write_aside(path, "".join(map(csv_line, rows)).encode())
 
 
 class _Bar:

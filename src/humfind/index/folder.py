@@ -23,7 +23,7 @@ from humfind.aside import write_aside
 from humfind.config import F0Config, ModelConfig, from_dict, require_sane
 from humfind.index.flat import FlatIndex, halved
 from humfind.index.parts import index_folder, open_version, read_table, replace_version
-from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows
+from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows, normal_form
 
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
 CONTOURS = 50  # written together
@@ -51,13 +51,19 @@ SCHEMAS = {
 
 @dataclass(frozen=True)
 class Song:
-    """One recording of a song; a song may have several. checksum: sha256 of what the contour came from."""
+    """One recording of a song; a song may have several. music_id: in normal form. checksum: sha256 of what the contour
+    came from."""
 
     music_id: str
     title: str = ""
     source: str = ""
     checksum: str = ""
     length_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "music_id", normal_form(self.music_id))
+        if not self.music_id:
+            raise ValueError(f"a song without an id ({self.source or self.title or 'no source'})")
 
 
 @dataclass(frozen=True)

@@ -242,8 +242,12 @@ class Run:
 
     def split_by_song(self, validation_share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(train ids, validation ids) of the train split."""
-        ids = [str(item.music_id) for item in self.songs("train")]
-        return zalo.split_by_song(ids, validation_share, seed)
+        return self.splits["train"].by_song(validation_share, seed)
+
+    @property
+    def music_ids(self) -> tuple[str, ...]:
+        """Every song of the train split, whether its recordings can be read or not."""
+        return self.splits["train"].music_ids
 
     def hums_per_song(self, groups: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
         """How many hums each song of each group has."""
@@ -281,7 +285,8 @@ class Run:
 
             default = ModelConfig()
             short = replace(default.train, steps=QUICK_STEPS, validate_every=QUICK_STEPS)
-            own = train(self.takes("f0"), replace(default, train=short), quick.parent).checkpoint
+            config = replace(default, train=short)
+            own = train(self.takes("f0"), config, quick.parent, music_ids=self.music_ids).checkpoint
         model, path = load_model(checkpoint or str(own))
         self._model_paths[model.checksum] = path
         return model

@@ -20,14 +20,15 @@ from humfind import contour, spectrogram
 from humfind.config import ModelConfig
 from humfind.training.augment import crops, mask_rows, mirrored, source_frames, starts
 from humfind.training.sampler import draw
-from humfind.types import F0, Bools, Floats, InputError, Ints, Recording
+from humfind.types import F0, Bools, Floats, InputError, Ints, Recording, normal_form
 
 KINDS = ("hum", "song")
 
 
 @dataclass(frozen=True)
 class Take:
-    """One recording to learn from. kind: hum | song. source: its f0, or its audio for the control."""
+    """One recording to learn from. music_id: in normal form. kind: hum | song. source: its f0, or its audio for the
+    control."""
 
     name: str
     music_id: str
@@ -35,6 +36,7 @@ class Take:
     source: F0 | Recording
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "music_id", normal_form(self.music_id))
         if self.kind not in KINDS:
             raise ValueError(f"{self.name}: kind {self.kind!r} is neither hum nor song")
 

@@ -38,6 +38,7 @@ from humfind.training.dataset import Take
 from humfind.training.train import train
 from humfind.types import F0, Floats
 
+CORPUS = "music21's O'Neill, Aird and Ryan tunes and POP909's odd-numbered melodies, rendered and hummed by synth"
 HUMS = 4  # a piece
 PIECE_S = (4.0, 32.0)
 FEWEST_NOTES = 8
@@ -73,7 +74,7 @@ def main() -> None:
         torch.set_num_threads(asked.threads)
     config = replace(CONFIG, train=replace(CONFIG.train, steps=asked.steps))
     takes = list(takes_of(melodies(asked.pop909)))
-    result = train(takes, config, asked.out, rank=RankConfig(ranker="nearest"))
+    result = train(takes, config, asked.out, rank=RankConfig(ranker="nearest"), corpus=CORPUS)
     print(f"{result.checkpoint}: best at step {result.best_step}, {result.seconds / 60:.0f} min")
 
 

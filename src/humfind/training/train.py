@@ -14,7 +14,7 @@ import logging
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -67,17 +67,22 @@ def train(
     resume: bool = True,
     rank: RankConfig | None = None,
     on_validation: Callable[[HistoryRow], None] | None = None,
+    music_ids: Iterable[str] | None = None,
+    corpus: str = "",
 ) -> TrainResult:
     """Train on ``recordings``; go on from what ``out`` holds where ``resume`` and it is the same training.
+
+    music_ids: all songs of the data set, those without a recording here among them, so that the split does not depend
+    on what could be read; those of ``recordings`` where None. The checkpoint says which it learned and which it held
+    out; or the ``corpus``, where that is no data set that anybody would ask about.
 
     rank: the ranker that validates (default: vote, which hears the encoder alone). on_validation: called after
     each validation, when all is on disk. Raises InputError where there is too little to learn from, where ``out`` holds
     another training, where another process trains there, where the disk is full, and where the device or
     precision asked for is not there.
     """
-    train_ids, validation_ids = split_by_song(
-        (take.music_id for take in recordings), config.train.validation_share, config.train.seed
-    )
+    everything = {take.music_id for take in recordings} if music_ids is None else set(music_ids)
+    train_ids, validation_ids = split_by_song(everything, config.train.validation_share, config.train.seed)
     held_out = [take for take in recordings if take.music_id in set(validation_ids)]
     learned = [take for take in recordings if take.music_id in set(train_ids)]
     hums = [sum(take.kind == "hum" for take in part) for part in (learned, held_out)]
@@ -86,9 +91,12 @@ def train(
         raise InputError(f"validation: {hums[1]} hums, {songs} songs; give more songs that have hums")
     bank = make_bank(learned, config)
     keeper = _Keeper(config, out, bank, held_out, rank or RankConfig(ranker="vote"), on_validation)
+    keeper.validation_ids = list(validation_ids)
+    sides = {"train": list(train_ids), "validation": keeper.validation_ids}
     keeper.facts = {
         "data": {"sha256": bank.checksum, "songs": len(train_ids), "hums": hums[0]},
         "validation": {"songs": len(validation_ids), "hums": hums[1]},
+        **({"corpus": corpus} if corpus else {"music_ids": sides}),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
     with writing(out):
@@ -123,6 +131,7 @@ class _Keeper(lightning.Callback):
         self.checkpoint = self.out / "model.safetensors"
         self.resume_path = self.out / "resume.safetensors"
         self.facts: dict[str, Any] = {}
+        self.validation_ids: list[str] = []
         self.losses: list[float] = []
         self.history: list[HistoryRow] = []
         self.seconds = 0.0
@@ -194,6 +203,7 @@ class _Keeper(lightning.Callback):
 
     def _keep(self, module: MetricModule, optimiser: torch.optim.Optimizer) -> None:
         about = self._progress() | {"config": to_dict(self.config), "data": self.bank.checksum}
+        about |= {"held-out songs": self.validation_ids}
         weights: dict[str, Tensor] = module.network.state_dict()
         State(weights, optimiser_tensors(optimiser), about).save(self.resume_path)
         self._keep_history()
@@ -210,8 +220,9 @@ class _Keeper(lightning.Callback):
             return None
         state = State.load(self.resume_path)
         config = json.loads(json.dumps(to_dict(self.config)))
-        for what, mine in (("config", config), ("data", self.bank.checksum)):
-            if state.about[what] != mine:
+        same = {"config": config, "data": self.bank.checksum, "held-out songs": self.validation_ids}
+        for what, mine in same.items():
+            if state.about.get(what) != mine:
                 names = f" ({', '.join(_differing(state.about[what], mine))})" if what == "config" else ""
                 mend = "choose another folder or run name, or begin anew (--no-resume, in notebook 03 resume=False)"
                 raise InputError(f"{self.out}: holds a training with another {what}{names}; {mend}")
