@@ -100,7 +100,7 @@ def test_the_maps_claim_is_counted() -> None:
     together = map_claim(apart, song, is_hum)
     assert "100% of song windows" in together
     assert "100% of hum windows" in together
-    assert "in 1 clumps" in together
+    assert "in 1 clump " in together
     mixed = map_claim(rng.normal(0, 1, (200, 2)), song, is_hum)
     assert "100%" not in mixed
     split = apart + 1000.0 * (np.arange(200) % 5)[:, None] * (1 - is_hum)[:, None]

@@ -49,6 +49,8 @@ BAD = [
     ("experiment_steps", "-1"),
     ("checkpoint", "nowhere/model.safetensors"),
     ("resume", "maybe"),
+    ("data", "/elsewhere"),
+    ("run_dir", "/elsewhere"),
     ("steps", "[" * 5000),
 ]
 

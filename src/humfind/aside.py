@@ -23,6 +23,8 @@ from humfind.types import InputError
 ENDING = ".part"
 WRITER = re.compile(r"\.\d+$")  # the process that wrote, where several may write the same file
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LARGEST_TABLE = 512 * 2**20  # bytes of a CSV: ten million rows
+LARGEST_TEXT = 64 * 2**20  # of a melody or a pitch track: thousands of tunes
 MEND = "make room, then give the same command again: it goes on where it stopped"
 LARGEST_JSON = 64 * 2**20  # bytes; what this program writes is a thousandth of it
 
@@ -55,6 +57,18 @@ def require_regular_file(path: Path) -> None:
     is nothing."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise InputError(f"{path}: not a regular file; give a file")
+
+
+def require_file(path: Path, largest: int) -> None:
+    """Raises InputError for what is there and is no regular file, or is larger than any of its kind: before it is
+    read."""
+    if not path.exists():
+        return  # whoever opens it says so
+    require_regular_file(path)
+    if (size := path.stat().st_size) > largest:
+        raise InputError(
+            f"{path}: {size:,} bytes, more than {largest:,}, the most of such a file; see that it is the right one"
+        )
 
 
 def require_stored(file: BinaryIO) -> None:

@@ -60,17 +60,17 @@ def hear_query(hum: Path, index: Path, model: str = "") -> HumQuery:
     model: the one that made the index where empty. Raises InputError where the recording cannot be read, or nothing is
     sung in it.
     """
-    from humfind.f0 import make_tracker, too_little
-    from humfind.f0.audio import load
+    from humfind.f0 import make_tracker, too_little, track_file
+    from humfind.f0.audio import require_readable
 
     try:
         about = read_json(index / "index.json")
         tracker, named = F0Config.of(about["tracker"]), str(about["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{index}: not an index ({error}); build it again") from error
-    recording = load(hum)
+    require_readable(hum)  # before the model is loaded
     encoder, _ = load_model(model or named)
-    line = make_tracker(tracker)(recording)
+    line = track_file(make_tracker(tracker), hum)
     if reason := too_little(line.voiced_s, "hum"):
         raise InputError(f"{hum}: {reason if line.voiced_s else reason + '; hum louder, or nearer to the microphone'}")
     return HumQuery(make_query(printable(hum.name), line, encoder), encoder.checksum, about["tracker"])

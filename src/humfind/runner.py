@@ -103,7 +103,13 @@ def run(
     """
     home = paths.home()
     sources = [home / "notebooks" / f"{stem}.ipynb" for stem in choose_notebooks(notebooks)]
-    choose_parameters(sources, parameters or {})  # refused before anything is made
+    asked = dict(parameters or {})
+    for parameter, option in (("data", "--data"), ("run_dir", "--name")):
+        if parameter in asked:
+            raise InputError(f"{parameter}={asked[parameter]}: is given as {option}, not as a parameter")
+    if (checkpoint := asked.get("checkpoint")) and checkpoint != PRETRAINED:
+        asked["checkpoint"] = str(Path(checkpoint).absolute())  # notebooks run in a folder of their own
+    choose_parameters(sources, asked)  # refused before anything is made
     if data is None:
         from humfind.data.demo import ensure
 
@@ -116,7 +122,7 @@ def run(
         raise InputError(f"--name {name}: the name of a folder in runs/, not a path; choose letters, digits and dashes")
     folder = home / "runs" / name if name else run_folder(identify(data))
     name = folder.name
-    given = {"data": str(data.resolve()), "run_dir": str(folder), **(parameters or {})}
+    given = {"data": str(data.resolve()), "run_dir": str(folder), **asked}
     chosen = choose_parameters(sources, given)
     about = {"run": name, "data": data.name, "parameters": dict(parameters or {})}
     with writing(folder):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from humfind import __version__, metrics
-from humfind.aside import read_json, require_writable, write_aside, write_json
+from humfind.aside import LARGEST_TABLE, read_json, require_file, require_writable, write_aside, write_json
 from humfind.data.zalo import ANSWERS_HEADER, META_HEADER, csv_line, stem
 from humfind.types import InputError, Ranking, normal_form
 
@@ -124,6 +124,7 @@ def read(path: Path) -> Rows:
     rows: Rows = {}
     stems: set[str] = set()
     known: dict[str, str] = {}  # each id once in memory, however many rows name it
+    require_file(path, LARGEST_TABLE)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for number, (name, *cells) in enumerate((row for row in csv.reader(file) if row), start=1):

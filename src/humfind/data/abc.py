@@ -83,7 +83,7 @@ class TuneError(ValueError):
 def split_tunes(text: str) -> Iterator[str]:
     """The tunes of an ABC file, each from its own ``X:`` on: numbers may repeat within a file."""
     starts = [m.start() for m in re.finditer(r"^X:", text, re.MULTILINE)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         yield text[start:end]
 
 
@@ -92,6 +92,13 @@ def parse_tune(text: str, book: str, number: str = "") -> Tune:
 
     Raises TuneError when it has no title, too few notes, or can't be read.
     """
+    try:
+        return _parse_tune(text, book, number)
+    except (ArithmeticError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise TuneError(f"can't be read ({type(error).__name__}: {error})"[:200]) from error
+
+
+def _parse_tune(text: str, book: str, number: str) -> Tune:
     fields = _fields(text)
     titles = [t for t in fields.get("T", []) if t]
     if not titles:
@@ -125,7 +132,7 @@ def _tokens(text: str) -> list[Any]:
     handler = abcFormat.ABCHandler()
     try:
         handler.process(text)
-    except (music21.exceptions21.Music21Exception, ValueError, IndexError, KeyError, TypeError) as error:
+    except (music21.exceptions21.Music21Exception, ValueError) as error:
         raise TuneError(f"music21 can't read it ({type(error).__name__})") from error
     return handler.tokens
 

@@ -10,9 +10,9 @@ public programs on the corpus (repository shansongliu/HumTrans). The melody of a
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from humfind.aside import read_json
 from humfind.data.corpus import Corpus, Part, require
 from humfind.data.notes import NoMelodyError, line_of, midi_rows
 from humfind.types import InputError
@@ -26,13 +26,13 @@ def read(folder: Path, part: str = "TEST") -> Corpus:
     require(folder, f"**/{KEYS}", "**/*.wav", "**/*.mid", corpus="HumTrans")
     list_file = next(iter(sorted(folder.glob(f"**/{KEYS}"))))
     try:
-        keys = json.loads(list_file.read_text(encoding="utf-8"))[part.upper()]
+        keys = read_json(list_file)[part.upper()]
         if not all(isinstance(key, str) for key in keys):
             raise ValueError("a key is no text")
     except (ValueError, KeyError, TypeError) as error:
         mend = f"copy it again, and choose one of {', '.join(PARTS)}"
         raise InputError(f"{list_file}: no list of keys under {part.upper()} ({error}); {mend}") from error
-    audio = {file.stem: file for file in sorted(folder.glob("**/*.wav"))}
+    audio = {file.stem: file for file in sorted(folder.glob("**/*.wav")) if file.is_file()}
     scores = {file.stem: file for file in sorted(folder.glob("**/*.mid"))}
     songs, hums, skipped = dict[str, Part](), [], []
     for key in sorted(set(keys)):

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from humfind.aside import LARGEST_TEXT, require_file
 from humfind.data.corpus import Corpus, Part, require
-from humfind.data.notes import HOP_S
+from humfind.data.notes import HOP_S, LONGEST_S
 from humfind.types import Floats
 
 NAME = re.compile(r"(?P<melody>.+)_(?:ref\w*|per\w*?_(?P<grade>pass|fail))")
@@ -48,9 +49,12 @@ def read(folder: Path, grade: str = "all") -> Corpus:
 
 def series(file: Path) -> Floats:
     """Seconds and Hz, a row each -> Hz every ``HOP_S``: the value of the nearest row."""
+    require_file(file, LARGEST_TEXT)
     rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
     if rows.shape[1:] != (2,) or len(rows) < 2 or not np.isfinite(rows).all() or (np.diff(rows[:, 0]) <= 0).any():
         raise ValueError("not two columns of rising seconds and Hz")
+    if rows[-1, 0] - rows[0, 0] > LONGEST_S:
+        raise ValueError(f"{rows[-1, 0] - rows[0, 0]:.3g} seconds, which no singing lasts")
     times = np.arange(rows[0, 0], rows[-1, 0], HOP_S)
     right = np.clip(np.searchsorted(rows[:, 0], times), 1, len(rows) - 1)
     nearer = times - rows[right - 1, 0] < rows[right, 0] - times

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from humfind.aside import LARGEST_TEXT, require_file
 from humfind.data.corpus import Corpus, Part, require
 from humfind.data.notes import HOP_S, NoMelodyError, line_of, midi_rows
 from humfind.types import Floats
@@ -44,6 +45,7 @@ def read(folder: Path, labelled: bool = False) -> Corpus:
 
 def pitch_vector(file: Path) -> Floats:
     """A .pv file -> Hz every ``HOP_S``."""
+    require_file(file, LARGEST_TEXT)
     semitones = np.atleast_1d(np.loadtxt(file, dtype=np.float64))
     if semitones.ndim != 1 or not np.isfinite(semitones).all() or semitones.max() > 128:
         raise ValueError(f"{file.name}: not a column of semitones")

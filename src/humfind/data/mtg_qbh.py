@@ -15,6 +15,7 @@ import csv
 import re
 from pathlib import Path
 
+from humfind.aside import LARGEST_TABLE, require_file
 from humfind.data.corpus import Corpus, Part, require
 from humfind.types import InputError
 
@@ -22,7 +23,7 @@ from humfind.types import InputError
 def read(folder: Path) -> Corpus:
     """The queries; songs without f0 or audio, for their titles. Raises InputError."""
     require(folder, "**/*.wav", "**/*.csv", corpus="MTG-QBH")
-    audio = {file.stem.lower(): file for file in sorted(folder.glob("**/*.wav"))}
+    audio = {file.stem.lower(): file for file in sorted(folder.glob("**/*.wav")) if file.is_file()}
     table, key, title, artist = _table(folder, set(audio))
     songs, hums, skipped = dict[str, Part](), [], []
     for row in table:
@@ -44,12 +45,17 @@ def read(folder: Path) -> Corpus:
 def _table(folder: Path, stems: set[str]) -> tuple[list[dict[str, str]], str, str, str]:
     """The rows, and the columns of query, title and artist."""
     for file in sorted(folder.glob("**/*.csv")):
+        require_file(file, LARGEST_TABLE)
         try:
             text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             text = file.read_text(encoding="latin-1")
         head = text.split("\n", 1)[0]
-        rows = list(csv.DictReader(text.splitlines(), delimiter=";" if head.count(";") > head.count(",") else ","))
+        delimiter = ";" if head.count(";") > head.count(",") else ","
+        try:
+            rows = list(csv.DictReader(text.splitlines(), delimiter=delimiter))
+        except csv.Error as error:
+            raise InputError(f"{file}: not a CSV ({error}); save it as one, or remove it") from error
         columns = [column for column in (rows[0] if rows else {}) if column]
         keys = [c for c in columns if any(Path((row[c] or "").strip()).stem.lower() in stems for row in rows)]
         titles = [c for c in columns if ("title" in c.lower() or "song" in c.lower()) and c not in keys[:1]]

@@ -9,6 +9,7 @@ Conventions
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from humfind.aside import LARGEST_TEXT, require_file
 from humfind.data.abc import parse_tune, split_tunes
-from humfind.types import Floats
+from humfind.types import Floats, InputError
 
 HOP_S = 0.01
 SHEET_TEMPO = 120.0
@@ -27,8 +29,31 @@ MELODY_TRACKS = ("melody", "vocal", "voice", "lead")
 SUFFIXES = (".mid", ".midi", ".abc", ".krn", ".kern")
 
 
+# what music21 raises for text that is none of its formats, beside its own errors, which are Exceptions alone
+UNREADABLE = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError, OSError)
+
+
 class NoMelodyError(ValueError):
     """Why a file gives no melody."""
+
+
+def _require_file(path: Path) -> None:
+    try:
+        require_file(path, LARGEST_TEXT)
+    except InputError as error:
+        raise NoMelodyError(str(error).removeprefix(f"{path}: ")) from error
+
+
+def _decoded(content: bytes) -> str:
+    """Text in UTF-8 or UTF-16 with a byte order mark, in UTF-8 without, and what is not, letter by letter replaced."""
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, "replace")
+    return content.decode("utf-8", "replace")
 
 
 def line_of(rows: NDArray[np.float64]) -> Floats:
@@ -50,6 +75,7 @@ def read(path: Path) -> Iterator[tuple[str, str, Floats]]:
     Raises NoMelodyError, and for an ABC file only where none of its tunes can be read.
     """
     suffix = path.suffix.lower()
+    _require_file(path)
     if suffix in (".mid", ".midi"):
         yield "", path.stem, line_of(midi_rows(path))
     elif suffix == ".abc":
@@ -68,6 +94,7 @@ def midi_rows(path: Path, track: str = "") -> NDArray[np.float64]:
     """
     import mido
 
+    _require_file(path)
     try:
         file = mido.MidiFile(path)
         if file.ticks_per_beat <= 0:
@@ -81,7 +108,7 @@ def midi_rows(path: Path, track: str = "") -> NDArray[np.float64]:
         rows = [_notes(file.tracks[row], tempos, file.ticks_per_beat) for row in chosen or range(len(file.tracks))]
     except NoMelodyError:
         raise
-    except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError, mido.KeySignatureError) as error:
         raise NoMelodyError(f"not a whole MIDI file ({str(error).strip() or type(error).__name__})") from error
     found = np.concatenate(rows) if rows else np.empty((0, 3))
     if len(found) == 0:
@@ -125,7 +152,7 @@ def _notes(track: Any, tempos: NDArray[np.float64], per_quarter: int) -> NDArray
 
 def _abc(path: Path) -> Iterator[tuple[str, str, Floats]]:
     found, reasons = 0, []
-    for chunk in split_tunes(path.read_text(encoding="utf-8", errors="replace").replace("\r", "")):
+    for chunk in split_tunes(_decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")):
         try:
             tune = parse_tune(chunk, path.stem)
             melody = tune.melody
@@ -143,6 +170,7 @@ def _abc(path: Path) -> Iterator[tuple[str, str, Floats]]:
 def _kern_rows(path: Path) -> NDArray[np.float64]:
     import music21
 
+    unreadable = (*UNREADABLE, music21.exceptions21.Music21Exception)
     try:
         score = music21.converter.parse(path, format="humdrum").stripTies()
         second = 60.0 / SHEET_TEMPO
@@ -151,6 +179,6 @@ def _kern_rows(path: Path) -> NDArray[np.float64]:
             for note in score.flatten().notes
             if note.quarterLength > 0 and (pitches := [pitch.midi for pitch in note.pitches])
         ]
-    except (music21.exceptions21.Music21Exception, ValueError, KeyError, IndexError, AttributeError, OSError) as error:
+    except unreadable as error:
         raise NoMelodyError(f"not kern that can be read ({type(error).__name__}: {error})"[:200]) from error
     return np.array(rows, dtype=np.float64).reshape(-1, 3)

@@ -26,6 +26,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from humfind.aside import LARGEST_TABLE, require_file
 from humfind.data.walk import NOT_TEXT, is_text
 from humfind.printable import printable
 from humfind.types import InputError, normal_form
@@ -194,6 +195,7 @@ def read_table(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
 
     Raises InputError naming the file, the line and the mend.
     """
+    require_file(path, LARGEST_TABLE)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -244,6 +246,7 @@ def read_titles(data: Path) -> dict[str, str]:
     path = data / "songs.csv"
     if not path.is_file():
         return {}
+    require_file(path, LARGEST_TABLE)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row.get("music_id") and row.get("title")]

@@ -22,6 +22,8 @@ MEND = "delete it, convert it to wav, or get it again"
 BLOCK_SAMPLES = 1 << 20  # read at once, so that many channels never stand in memory together
 RATES_HZ = (2_000, 768_000)  # outside, the header is wrong
 LONGEST_S = 3 * 3600.0
+UNKNOWN = 2**60  # frames: what libsndfile says of a file whose header does not know (a stream's FLAC)
+MOST_SAMPLES = round(LONGEST_S * 48_000)  # that ``load`` holds at once, 2 GB
 TOO_LONG = "at most 3 hours can be read; cut it into songs"
 LOUDEST = 2.0**31  # the largest sample of a float file that holds whole numbers
 CANCELLED = 0.01  # of the channels' power; less is left in the mix where they are each other's opposite
@@ -44,10 +46,15 @@ def load(path: str | Path) -> Recording:
     Every format that libsndfile reads: wav, flac, mp3, ogg, opus ... Where the channels cancel in the mean,
     the loudest of them. A file that is cut short is used as far as it goes, with a warning; samples far
     outside [-1, 1] are scaled into it. Raises InputError when the file is missing, is not audio, holds no
-    samples, NaN or more than three hours.
+    samples, NaN, more than three hours or more samples than can be held.
     """
     path = Path(path)
     survey = _survey(path)
+    if survey.frames > MOST_SAMPLES:
+        hours = survey.frames / survey.rate_hz / 3600
+        raise InputError(
+            f"{path}: {hours:.1f} hours at {survey.rate_hz:,} Hz are too much at once; resample it to 48 kHz"
+        )
     samples, filled = np.empty(survey.frames, np.float32), 0
     for block in _mono(path, survey):
         samples[filled : filled + len(block)] = block
@@ -73,11 +80,26 @@ def stream(path: str | Path, rate_hz: int) -> Iterator[Floats]:
     yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
+def require_readable(path: Path) -> None:
+    """Raises InputError where a file's first samples cannot be read: quick, whatever its length."""
+    import soundfile
+
+    if not path.is_file():
+        _survey(path)  # says why
+    try:
+        with _forward(path) as sound:
+            next(_read(sound), None)
+    except (soundfile.LibsndfileError, RuntimeError, OSError, MemoryError) as error:
+        raise _unreadable(path, error) from error
+
+
 def _survey(path: Path) -> Survey:
     """Raises InputError as ``load`` says."""
     import soundfile
 
     if not path.is_file():
+        if path.exists():
+            raise InputError(f"{path}: is no regular file; give a recording")
         raise InputError(f"{path}: no such file; check the path or the meta file that names it")
     frames = bad = 0
     mixed, mixed_peak = 0.0, 0.0
@@ -86,6 +108,7 @@ def _survey(path: Path) -> Survey:
             rate_hz, promised, told = int(sound.samplerate), int(sound.frames), str(sound.extra_info)
             if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
                 raise InputError(f"{path}: its header says {rate_hz:,} Hz, outside {RATES_HZ}; {MEND}")
+            promised = 0 if promised >= UNKNOWN else promised
             if promised > LONGEST_S * rate_hz:
                 raise InputError(f"{path}: {promised / rate_hz / 3600:.1f} hours long; {TOO_LONG}")
             square, peaks = np.zeros(sound.channels), np.zeros(sound.channels)

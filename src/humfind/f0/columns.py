@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from humfind.types import Floats, InputError
+
+LONGEST_TEXT = 8192  # bytes of a path or an id
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -30,6 +33,8 @@ def column(part: Path, table: pa.Table, name: str, fits: Callable[[pa.DataType],
     """A required column without empty rows. Raises InputError naming the part and the column."""
     if name not in table.column_names:
         raise InputError(f"{part}: column {name} is missing; there are {', '.join(table.column_names)}; add it")
+    if table.column_names.count(name) > 1:
+        raise InputError(f"{part}: column {name} is there {table.column_names.count(name)} times; keep one")
     found = table.column(name)
     if not fits(found.type):
         raise InputError(f"{part}: column {name} is {found.type}, not {wanted}; write it again as {wanted}")
@@ -40,8 +45,21 @@ def column(part: Path, table: pa.Table, name: str, fits: Callable[[pa.DataType],
 
 def texts(part: Path, table: pa.Table, name: str) -> list[str]:
     """A required column of text."""
-    values: list[str] = column(part, table, name, is_text, "text").cast(pa.string()).to_pylist()
+    found = column(part, table, name, is_text, "text")
+    _require_short(part, name, found)
+    values: list[str] = found.cast(pa.string()).to_pylist()
     return values
+
+
+def _require_short(part: Path, name: str, found: pa.ChunkedArray) -> None:
+    """A long text that many rows share takes little room in a file, and much outside."""
+    if pa.types.is_dictionary(found.type):
+        for chunk in found.chunks:
+            longest = pc.max(pc.binary_length(chunk.dictionary.cast(pa.string()))).as_py() or 0
+            if longest > LONGEST_TEXT:
+                raise InputError(
+                    f"{part}: column {name} has a text of {longest:,} bytes; keep at most {LONGEST_TEXT:,}"
+                )
 
 
 def numbers(part: Path, table: pa.Table, name: str) -> list[float]:
@@ -69,8 +87,11 @@ def optional_text(part: Path, table: pa.Table, name: str) -> list[str | None]:
     """A column of text or nulls; all nulls where it is missing. Whole numbers count as their digits."""
     if name not in table.column_names or pa.types.is_null(table.column(name).type):
         return [None] * table.num_rows
+    if table.column_names.count(name) > 1:
+        raise InputError(f"{part}: column {name} is there {table.column_names.count(name)} times; keep one")
     found = table.column(name)
     if not (is_text(found.type) or pa.types.is_integer(found.type)):
         raise InputError(f"{part}: column {name} is {found.type}, not text; write it again as text")
+    _require_short(part, name, found)
     values: list[str | None] = found.cast(pa.string()).to_pylist()
     return values

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -19,14 +20,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import read_json, sweep, write_aside
+from humfind.aside import read_json, require_regular_file, sweep, write_aside
 from humfind.data.zalo import stem
-from humfind.f0.columns import lists, numbers, optional_text, texts
+from humfind.f0.columns import is_text, lists, numbers, optional_text, texts
 from humfind.types import F0, InputError
 
 KINDS = ("hum", "song")
 FOREIGN_THRESHOLD = 0.5
 HOPS_S = (0.0005, 0.5)  # outside, a hop is a slip: samples, or milliseconds
+MOST_ROWS, MOST_VALUES = 100_000, 100_000_000  # of a part: 64 recordings of three hours have 69 million values
+LONGEST_S, HIGHEST_HZ = 3 * 3600.0, 20_000.0  # of an f0
+TEXTS = ("path", "music_id", "source_sha256")
 MANIFEST = "manifest.json"
 SKIPPED = "skipped.csv"
 WRITTEN = re.compile(rf"part-\d{{4,}}\.parquet|{re.escape(MANIFEST)}|{re.escape(SKIPPED)}")  # all that a folder gets
@@ -252,8 +256,12 @@ def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
     """The rows of one part. Raises InputError naming the file, and the column or the row."""
     again = "delete it and track again"
     try:
+        require_regular_file(part)
         with part.open("rb") as file:  # pyarrow itself opens no path that is not UTF-8
-            table = pq.ParquetFile(file).read()
+            header = pq.ParquetFile(file)
+            _require_sizes(part, header.metadata)
+            text = [field.name for field in header.schema_arrow if field.name in TEXTS and is_text(field.type)]
+            table = pq.ParquetFile(file, read_dictionary=text).read()
         table.validate(full=True)
         paths, hops = texts(part, table, "path"), numbers(part, table, "hop_s")
         hz, confidence = (lists(part, table, name) for name in ("hz", "confidence"))
@@ -267,11 +275,30 @@ def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
             raise InputError(f"{part}: row {i + 1} has the path {path!r}, which names no recording; {again}")
         if not HOPS_S[0] <= hop_s <= HOPS_S[1]:
             raise InputError(f"{part}: row {path}: hop_s is {hop_s}, outside {HOPS_S} seconds; {again}")
+        if len(hz[i]) * hop_s > 1.01 * LONGEST_S or hz[i].max(initial=0.0) > HIGHEST_HZ:
+            said = f"{len(hz[i]) * hop_s / 3600:.1f} hours, up to {hz[i].max(initial=0.0):.3g} Hz"
+            raise InputError(f"{part}: row {path}: {said}, which no recording has; track it again")
         try:
             f0 = F0(hz[i], confidence[i], hop_s, threshold)
         except ValueError as error:
             raise InputError(f"{part}: row {path}: {error}; track it again") from error
         yield StoredF0(path, ids[i], f0, sums[i])
+
+
+def _require_sizes(part: Path, metadata: pq.FileMetaData) -> None:
+    """Raises InputError where the header of a part asks for more memory than any has, before it is read."""
+    again = "delete it and track again"
+    if metadata.num_rows > MOST_ROWS:
+        raise InputError(f"{part}: {metadata.num_rows:,} rows, more than {MOST_ROWS:,}; {again}")
+    values, size = Counter[str](), 0
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            column = metadata.row_group(group).column(number)
+            values[column.path_in_schema] += column.num_values
+            size += column.total_uncompressed_size
+    most = max(values.values(), default=0)
+    if most > MOST_VALUES or size > 16 * MOST_VALUES:
+        raise InputError(f"{part}: {most:,} values in a column, more than {MOST_VALUES:,}; {again}")
 
 
 def checksums(store: Path) -> Iterator[tuple[str, str | None]]:
@@ -284,6 +311,7 @@ def checksums(store: Path) -> Iterator[tuple[str, str | None]]:
 def read_skipped(part: Path) -> list[Skip]:
     """Who is not among the rows of this part, and why. Raises InputError where it cannot be read."""
     try:
+        require_regular_file(part)
         with part.open("rb") as file:
             metadata = pq.read_schema(file).metadata or {}
         return [Skip(*skip) for skip in json.loads(metadata.get(SKIPPED_KEY, b"[]"))]

@@ -93,7 +93,8 @@ def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
         a, b = cKDTree(mine).query_pairs(step, output_type="ndarray").T
         joined = coo_array((np.ones(len(a)), (a, b)), shape=(len(mine), len(mine)))
         clumps.append(int(connected_components(joined, directed=False)[0]))
-    return f"{claim};\na song lies in {np.median(clumps):g} clumps at the median"
+    middle = float(np.median(clumps))
+    return f"{claim};\na song lies in {middle:g} clump{'s' if middle != 1 else ''} at the median"
 
 
 def neighbours(trial: Trial, model: Model, queries: int, k: int) -> list[tuple[Any, ...]]:
