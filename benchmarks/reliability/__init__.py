@@ -1,0 +1,1 @@
+"""What must hold however the program is treated: ``python -m benchmarks.reliability attack``."""
