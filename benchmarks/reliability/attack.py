@@ -21,10 +21,11 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.reliability import attacks, world
@@ -35,6 +36,12 @@ SECONDS = 90.0  # that a command may take
 MEMORY_BYTES = 4 * 2**30  # beyond what the process holds when it is forked
 NOISE = re.compile(r"^\s*$|^warning: |^without f0: |\d+%\||\[\d\d:\d\d|^could not be heard|hums? could not be")
 ACTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+WORDS = """Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it in a way
+drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one line where
+it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers where the
+status is 0, within {seconds:.0f} s and {gb} GB; after a signal, the same command again answers as if undisturbed."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +66,19 @@ class Verdict:
 
 def run(one: Try, argv: Sequence[str], root: Path, disturbed: bool = True) -> Outcome:
     """Run a command line in a forked process, in ``root``."""
-    texts = [tempfile.TemporaryFile() for _ in range(2)]
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _become(one, argv, root, [text.fileno() for text in texts], disturbed)
-    status = _wait(child, one.signal_at if disturbed else None, started)
-    seconds = time.monotonic() - started
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # whatever it left running
-    said = []
-    for text in texts:
-        text.seek(0)
-        said.append(text.read().decode("utf-8", "backslashreplace"))
-        text.close()
-    return Outcome(status, *said, seconds)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            _become(one, argv, root, [out.fileno(), err.fileno()], disturbed)
+        status = _wait(child, one.signal_at if disturbed else None, started)
+        seconds = time.monotonic() - started
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # whatever it left running
+        out.seek(0)
+        err.seek(0)
+        said = (text.read().decode("utf-8", "backslashreplace") for text in (out, err))
+        return Outcome(status, *said, seconds)
 
 
 def _become(one: Try, argv: Sequence[str], root: Path, streams: list[int], disturbed: bool) -> None:
@@ -245,9 +250,8 @@ def one_try(seed: int, number: int, clean: Path, folder: Path) -> Verdict:
 
 
 def _undisturbed(one: Try) -> Try:
-    from dataclasses import replace
-
-    return replace(one, status=(0,), signal_at=None)
+    done = (0, 2) if one.argv[0] == "import" else (0,)  # an import that was done before the signal is not done again
+    return replace(one, status=done, signal_at=None)
 
 
 def campaign(numbers: Sequence[int], seed: int, verbose: bool = False) -> list[Verdict]:
@@ -323,11 +327,7 @@ def page(verdicts: Sequence[Verdict], asked: argparse.Namespace) -> str:
         "",
         f"    python -m benchmarks.reliability attack --tries {len(verdicts)} --seed {asked.seed} --write",
         "",
-        "Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it in a way drawn",
-        "from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one line where it",
-        "is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers where the",
-        f"status is 0, within {SECONDS:.0f} s and {MEMORY_BYTES // 2**30} GB; after a signal, the same command again answers as if",
-        "undisturbed.",
+        *textwrap.wrap(WORDS.format(seconds=SECONDS, gb=MEMORY_BYTES // 2**30), 118),
         "",
         table(verdicts),
         "",
