@@ -16,9 +16,10 @@ import numpy as np
 
 from benchmarks import suites
 from benchmarks.accuracy import table
-from humfind import contour, metrics
+from humfind import metrics
 from humfind.config import ContourConfig, DtwConfig
-from humfind.rankers.dtw import Dtw
+from humfind.melody import contour
+from humfind.rankers.dtw.ranker import Dtw
 from humfind.types import Contour, Embeddings, Ints, Query, Windows
 
 WHOLE = DtwConfig()
@@ -29,8 +30,8 @@ CHANGES = {
     "phrases begin anywhere": replace(WHOLE, off_start=0.0, off_end=0.0),
     "local tempo only": replace(WHOLE, tempos=(1.0,)),
     "steps are free": replace(WHOLE, faster=0.0, slower=0.0),
-    "no first look: all in fine frames": replace(WHOLE, again=10**9),
-    "the first look alone": replace(WHOLE, frame_s=0.24, again=10**9),
+    "no first look: all in fine frames": replace(WHOLE, rescore_top=10**9),
+    "the first look alone": replace(WHOLE, frame_s=0.24, rescore_top=10**9),
     "rests are cut at once": replace(WHOLE, hold_s=0.0),
 }
 DEFAULT = ("humtrans-jdc-stp", "mast-pass", "mast-fail", "pop-mix-simulated")

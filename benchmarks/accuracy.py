@@ -25,13 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import suites
-from humfind import metrics, search
+from humfind import metrics
 from humfind.config import FusionConfig, RankConfig
 from humfind.index import Index, Song
-from humfind.models import load_model
 from humfind.rankers import Fusion, make_ranker
-from humfind.rankers.dtw import Evidence
+from humfind.rankers.dtw.ranker import Evidence
 from humfind.rankers.fusion import probabilities
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
 from humfind.types import Ints, Query
 
 FIRST_STAGE = 100

@@ -29,7 +29,7 @@ import hashlib, sys
 from pathlib import Path
 from humfind.config import F0Config
 from humfind.f0 import make_tracker
-from humfind.f0.audio import load
+from humfind.audio.load import load
 tracker = make_tracker(F0Config(threads=int(sys.argv[2])))
 found = [tracker(load(path)) for path in sorted(Path(sys.argv[1], "data/train/hum").iterdir())]
 print(hashlib.sha256(b"".join(f0.hz.tobytes() + f0.confidence.tobytes() for f0 in found)).hexdigest())

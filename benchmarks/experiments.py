@@ -21,18 +21,19 @@ import numpy as np
 import torch
 
 from benchmarks.accuracy import table
-from humfind import metrics, search
-from humfind.aside import read_json, write_json
+from humfind import metrics
 from humfind.config import ContourConfig, ModelConfig, RankConfig
 from humfind.data.tunebooks import read_books
-from humfind.embed import Model
+from humfind.encoders.checkpoint import Model
 from humfind.index import Index, Song
 from humfind.plots.training import variants
 from humfind.rankers import make_ranker
+from humfind.retrieval import search
+from humfind.runtime.files import atomic_write_json, read_json
 from humfind.synth.hum import perform
 from humfind.synth.melody import Notes, from_lengths, pitch_line, sung_tempo, timed
-from humfind.training.dataset import Take
-from humfind.training.pretrain import CONFIG, HUMMER, NOTES_PER_S, sure, takes_of
+from humfind.training.dataset import Example
+from humfind.training.pretrain import CONFIG, HUMMER, NOTES_PER_S, examples_of, sure
 from humfind.training.train import train
 from humfind.types import F0, Ints
 
@@ -168,7 +169,7 @@ class Trial:
         return search.ranks_of(rankings, {name: right for name, right, _ in self.hums})
 
 
-def measured(name: str, change: Change, base: Path | None, takes: list[Take], trial: Trial, asked: Any) -> Ints:
+def measured(name: str, change: Change, base: Path | None, examples: list[Example], trial: Trial, asked: Any) -> Ints:
     """The ranks of one variant; from OUT where they are there. base: the weights that serve, None to train."""
     folder = asked.out / name.replace(" ", "_").replace(",", "")
     done = folder / "ranks.json"
@@ -179,12 +180,12 @@ def measured(name: str, change: Change, base: Path | None, takes: list[Take], tr
     folder.mkdir(parents=True, exist_ok=True)
     config = changed(replace(RECIPE, train=replace(RECIPE.train, **steps)), change)
     if base is None:
-        base = train(takes, config, folder, rank=RankConfig(ranker="nearest")).checkpoint
+        base = train(examples, config, folder, rank=RankConfig(ranker="nearest")).checkpoint
     model = Model.load(base)
     model = Model(replace(model.config, contour=config.contour), model.network)
     rank = replace(RankConfig(ranker="nearest"), **change.get("rank", {}))
     ranks = trial.ranks(model, rank)
-    write_json(done, {"variant": wanted, "ranks": ranks.tolist()})
+    atomic_write_json(done, {"variant": wanted, "ranks": ranks.tolist()})
     return ranks
 
 
@@ -198,9 +199,9 @@ def main() -> None:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     tunes = list(melodies())
-    takes, trial = list(takes_of(tunes[:LEARNED])), Trial.of(tunes[LEARNED:])
+    examples, trial = list(examples_of(tunes[:LEARNED])), Trial.of(tunes[LEARNED:])
     asked.out.mkdir(parents=True, exist_ok=True)
-    whole = measured(BASE, {}, None, takes, trial, asked)
+    whole = measured(BASE, {}, None, examples, trial, asked)
     text = [f"{asked.steps} steps of 64 songs, {LEARNED} tunes learned, {SEARCHED} others searched by {HUMS} hums."]
     for name in asked.questions:
         question = QUESTIONS[name]
@@ -208,7 +209,7 @@ def main() -> None:
         first = "K = 4" if name == "vote" else BASE
         found = {} if name == "vote" else {first: whole}
         for label, change in question.variants.items():
-            found[label] = measured(f"{name} {label}", change, weights, takes, trial, asked)
+            found[label] = measured(f"{name} {label}", change, weights, examples, trial, asked)
         mrr = {label: metrics.report(ranks, SEARCHED).mrr for label, ranks in found.items()}
         gap = {label: metrics.paired_difference(ranks, found[first]) for label, ranks in found.items()}
         rows = [

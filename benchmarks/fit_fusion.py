@@ -17,12 +17,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 from benchmarks import suites
-from humfind import search
 from humfind.config import FusionConfig, HummerConfig
 from humfind.index import Song
-from humfind.models import load_model
-from humfind.rankers.dtw import Dtw
+from humfind.rankers.dtw.ranker import Dtw
 from humfind.rankers.sequence import Sequence
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
 from humfind.synth.hum import HOP_S, perform
 from humfind.synth.mix import heard_in_mix
 

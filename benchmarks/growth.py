@@ -21,15 +21,15 @@ import torch
 
 from benchmarks.side_by_side import peak_gb
 from benchmarks.stages_search import full_songs, hums
-from humfind import search
 from humfind.config import FusionConfig, RankConfig
-from humfind.cores import cores
 from humfind.index import Index, Song
-from humfind.models import load_model
 from humfind.rankers import make_ranker
-from humfind.rankers.diagonals import Projected
 from humfind.rankers.fusion import Fusion
 from humfind.rankers.sequence import Sequence
+from humfind.rankers.window_matching import Projected
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
+from humfind.runtime.cores import cores
 
 ASKED, CHECKED = 20, 60  # hums that are timed, and that the first stage's recall is taken of
 LONG_S = 30.0  # after so long, fewer are timed

@@ -22,12 +22,13 @@ import soxr
 
 from benchmarks import suites
 from benchmarks.accuracy import table
-from humfind import metrics, search
+from humfind import metrics
 from humfind.config import F0Config, HummerConfig, RankConfig
 from humfind.f0 import make_tracker, track_file
 from humfind.index import Song
-from humfind.models import load_model
 from humfind.rankers import make_ranker
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
 from humfind.synth import voice
 from humfind.synth.hum import perform
 from humfind.types import F0, Ints

@@ -27,11 +27,13 @@ from humfind.config import DtwConfig, F0Config, FusionConfig
 from humfind.encoders.resnet1d import Folded
 from humfind.f0 import crepe_network, make_tracker
 from humfind.index.flat import FlatIndex
-from humfind.models import load_model
-from humfind.rankers import cells, dtw, evalue
-from humfind.rankers.diagonals import Projected
-from humfind.rankers.lines import LEVELS, ends_of
+from humfind.rankers import null_model as evalue
+from humfind.rankers.dtw import kernel as cells
+from humfind.rankers.dtw import ranker as dtw
+from humfind.rankers.dtw.pitch_sequence import LEVELS, ends_of
 from humfind.rankers.sequence import Sequence
+from humfind.rankers.window_matching import Projected
+from humfind.retrieval.checkpoints import load_model
 from humfind.types import Contour, Ints, Recording
 
 FRAMES = crepe_network.BATCH
@@ -85,7 +87,7 @@ def at_once(model: str) -> crepe_network.Network:
 
 @njit
 def in_floats(rows: int, one: np.ndarray, two: np.ndarray, here: np.ndarray, faster: float, slower: float) -> None:
-    """``rows`` times ``humfind.rankers.cells._row``, in 32-bit floats."""
+    """``rows`` times ``humfind.rankers.dtw.kernel._row``, in 32-bit floats."""
     new = np.empty_like(one)
     for _ in range(rows):
         for j in range(len(here)):
@@ -146,7 +148,9 @@ def looks(songs: int = 900, notes: int = 525) -> Pair:
     ids = tuple(f"{row:03d}" for row in range(songs))
     index = Songs(ids, tuple(line(notes) for _ in ids), np.arange(songs))
     query = query_of("hum", line(25))
-    whole, twice = (dtw.Dtw(index, DtwConfig(again=again), threads=1) for again in (songs, DtwConfig.again))
+    whole, twice = (
+        dtw.Dtw(index, DtwConfig(rescore_top=rescore_top), threads=1) for rescore_top in (songs, DtwConfig.rescore_top)
+    )
     return lambda: whole.evidence(query), lambda: twice.evidence(query)
 
 

@@ -175,7 +175,7 @@ def half_written(step: Step, out: Path) -> list[str]:
 
 def _load_model(path: Path) -> None:
     """Two files make a checkpoint: between the two renames, the weights are refused as another JSON's."""
-    from humfind.embed import Model
+    from humfind.encoders.checkpoint import Model
 
     try:
         Model.load(path)

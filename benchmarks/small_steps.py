@@ -49,15 +49,15 @@ def track(data: Path, out: Path) -> None:
 
 
 def train(data: Path, store: Path, out: Path) -> None:
-    from humfind.predict import training_takes
+    from humfind.retrieval.predict import training_examples
     from humfind.training.train import train
 
-    takes, _, music_ids = training_takes(data, store)
-    train(takes, MODEL, out, music_ids=music_ids)
+    examples, _, music_ids = training_examples(data, store)
+    train(examples, MODEL, out, music_ids=music_ids)
 
 
 def predict(data: Path, store: Path, model: Path, out: Path) -> None:
-    from humfind.predict import predict
+    from humfind.retrieval.predict import predict
 
     predict(data, "public_test", out, store=store, model=str(model))
 

@@ -15,15 +15,16 @@ import torch
 
 from benchmarks import suites
 from benchmarks.side_by_side import Run, Stage, in_turns, installed, pick
-from humfind import contour, search
 from humfind.config import HummerConfig, RankConfig
-from humfind.embed import Model
+from humfind.encoders.checkpoint import Model
 from humfind.index import Index, Song
-from humfind.models import load_model
+from humfind.melody import contour
 from humfind.rankers import make_ranker
-from humfind.rankers.cells import KEYS
-from humfind.rankers.dtw import Dtw, local_costs
-from humfind.rankers.lines import LEVELS
+from humfind.rankers.dtw.kernel import KEYS
+from humfind.rankers.dtw.pitch_sequence import LEVELS
+from humfind.rankers.dtw.ranker import Dtw, local_costs
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
 from humfind.synth.hum import perform
 from humfind.types import F0, Query
 

@@ -17,11 +17,11 @@ from benchmarks.experiments import melodies
 from benchmarks.side_by_side import Row, Run, Stage, in_turns, pick
 from benchmarks.stages_f0 import RATE_HZ, hum
 from benchmarks.stages_search import full_songs
-from humfind import search
 from humfind.config import ZALO2021, ModelConfig, RankConfig
 from humfind.index import Song
-from humfind.models import load_model
-from humfind.training.pretrain import CONFIG, takes_of
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
+from humfind.training.pretrain import CONFIG, examples_of
 from humfind.training.train import HistoryRow, train
 
 TUNES = 100
@@ -33,7 +33,7 @@ class Enough(Exception):
 
 def train_stage(minutes: float = 5.0) -> Stage:
     """The 2021 recipe for ``minutes``, then ours until its validation MRR is at least as good; the same takes."""
-    takes = list(takes_of(list(melodies())[:TUNES]))
+    examples = list(examples_of(list(melodies())[:TUNES]))
 
     def until(config: ModelConfig, stop: object) -> list[HistoryRow]:
         rows: list[HistoryRow] = []
@@ -45,7 +45,7 @@ def train_stage(minutes: float = 5.0) -> Stage:
                 raise Enough
 
         with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Enough):
-            train(takes, config, Path(folder), rank=RankConfig(ranker="nearest"), on_validation=look)
+            train(examples, config, Path(folder), rank=RankConfig(ranker="nearest"), on_validation=look)
         return rows
 
     shared = {"steps": 100_000, "validation_share": 0.1}

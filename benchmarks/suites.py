@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import median_filter
 
+from humfind.cli.importers import write_data
 from humfind.config import HummerConfig
-from humfind.corpora import write_data
 from humfind.data.abc import TuneError, parse_tune, split_tunes
-from humfind.data.corpus import Corpus, Part
+from humfind.data.importers.corpus import Corpus, Part
 from humfind.data.tunebooks import corpus_folder
 from humfind.synth.hum import perform
 from humfind.synth.melody import Notes, from_lengths, sung_tempo, timed
@@ -55,7 +55,7 @@ def folder(path: Path | None = None) -> Path:
     return found
 
 
-def line_of(notes: Any) -> F0:
+def pitch_sequence_of(notes: Any) -> F0:
     """Notes [[start_s, end_s, midi], ...] -> f0, every note at its pitch, from the first note on."""
     rows = np.asarray(notes, dtype=np.float64)
     first = rows[:, 0].min()
@@ -80,7 +80,9 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 @lru_cache
 def pop909(data: Path) -> tuple[tuple[str, F0], ...]:
     """The sung lines of 909 pop songs. Odd numbers may have been learned from; even ones never."""
-    return tuple((f"pop{row['song']}", line_of(row["notes"])) for row in lines(data / "pop909_melodies.jsonl.gz"))
+    return tuple(
+        (f"pop{row['song']}", pitch_sequence_of(row["notes"])) for row in lines(data / "pop909_melodies.jsonl.gz")
+    )
 
 
 @lru_cache
@@ -98,16 +100,18 @@ def folk(count: int = FOLK_SONGS, quarter_s: float = 0.0) -> tuple[tuple[str, F0
             if len(melody.midi) >= 12:
                 notes = timed(melody, 60.0 / quarter_s if quarter_s else sung_tempo(melody, SUNG))
                 rows = np.stack([notes.start_s, notes.end_s, notes.midi], axis=1)
-                songs.append((f"folk{len(songs):05d}", line_of(rows)))
+                songs.append((f"folk{len(songs):05d}", pitch_sequence_of(rows)))
     step = max(1, len(songs) // count)
     return tuple(songs[::step][:count])
 
 
 def humtrans(data: Path, transcriber: str) -> Suite:
     """Ten singers' hums, as a transcriber heard them; among their melodies, pop and folk songs."""
-    targets = [(row["melody"], line_of(row["notes"])) for row in lines(data / "humtrans_valid_targets.jsonl.gz")]
+    targets = [
+        (row["melody"], pitch_sequence_of(row["notes"])) for row in lines(data / "humtrans_valid_targets.jsonl.gz")
+    ]
     rows = [row for row in lines(data / "humtrans_valid_hums.jsonl.gz") if row["transcriber"] == transcriber]
-    hums = [(row["hum"], row["melody"], line_of(row["notes"])) for row in rows if row["notes"]]
+    hums = [(row["hum"], row["melody"], pitch_sequence_of(row["notes"])) for row in rows if row["notes"]]
     return Suite(f"humtrans-{transcriber.lower()}", (*targets, *pop909(data), *folk()), tuple(hums))
 
 
@@ -188,7 +192,7 @@ def mtc(data: Path) -> Suite:
         family, notes = tune["family"], np.asarray(tune["notes_q"], dtype=np.float64)
         seen[family] = seen.get(family, 0) + 1
         if seen[family] % 2:
-            songs.append((family, line_of(notes * [SHEET_S, SHEET_S, 1])))
+            songs.append((family, pitch_sequence_of(notes * [SHEET_S, SHEET_S, 1])))
             continue
         second = len(notes) / (notes[-1, 1] - notes[0, 0]) / 2.4  # 2.4 notes a second
         rng = np.random.default_rng([5, row])

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from humfind.aside import write_aside
 from humfind.config import F0Config
 from humfind.f0 import Tracker, make_tracker
+from humfind.runtime.files import atomic_write
 from humfind.types import F0, Floats, InputError, Recording
 
 HOP_S = 0.01
@@ -208,7 +208,7 @@ def main() -> None:
     print(page)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_aside(options.out, page.encode())
+        atomic_write(options.out, page.encode())
 
 
 if __name__ == "__main__":

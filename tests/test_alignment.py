@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from humfind.alignment import align
-from humfind.contour import at_tempo
+from humfind.melody.contour import at_tempo
+from humfind.melody.pairwise_alignment import align
 from humfind.types import Contour
 
 

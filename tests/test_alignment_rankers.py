@@ -10,15 +10,18 @@ import pytest
 import scipy.special
 from tiny_world import PlainModel, f0_of, hum_of, melody
 
-from humfind import search
 from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
 from humfind.index.flat import FlatIndex, halved
-from humfind.rankers import Dtw, Fusion, Sequence, cells, dtw, evalue, sequence
-from humfind.rankers.diagonals import Diagonal, Look, Projected, groups
-from humfind.rankers.dtw import Stretches
+from humfind.rankers import Dtw, Fusion, Sequence, sequence
+from humfind.rankers import null_model as evalue
+from humfind.rankers.dtw import kernel as cells
+from humfind.rankers.dtw import ranker as dtw
+from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, pitch_sequence_of
+from humfind.rankers.dtw.ranker import Stretches
 from humfind.rankers.fusion import probabilities
-from humfind.rankers.lines import LEVELS, Line, Places, line_of
+from humfind.rankers.window_matching import Diagonal, Projected, WindowTable, groups
+from humfind.retrieval import search
 from humfind.types import Contour, InputError
 
 SONGS = 30
@@ -38,7 +41,7 @@ def query_of(song: int, shift: float = 0.0, tempo: float = 1.0, start_s: float =
 def test_a_line_leaves_out_long_rests_and_forgets_octaves():
     voiced = np.repeat([True, False, True, False], [26, 50, 25, 25])
     semitones = np.where(np.arange(126) < 75, 60, 73).astype(np.float32)
-    line = line_of(Contour(semitones, voiced, 0.04), 0.12, 0.3)
+    line = pitch_sequence_of(Contour(semitones, voiced, 0.04), 0.12, 0.3)
     held = int(0.3 / 0.04)
     assert len(line.level) == (26 + held + 25 + held) // 3
     assert set(line.level.tolist()) == {0, LEVELS // 12}
@@ -48,7 +51,7 @@ def test_a_line_leaves_out_long_rests_and_forgets_octaves():
 
 
 def test_a_silent_contour_has_an_empty_line():
-    line = line_of(Contour(np.zeros(50, np.float32), np.zeros(50, bool), 0.04), 0.12, 0.3)
+    line = pitch_sequence_of(Contour(np.zeros(50, np.float32), np.zeros(50, bool), 0.04), 0.12, 0.3)
     assert len(line.level) == len(line.first) == len(line.last) == 0
 
 
@@ -82,7 +85,9 @@ def test_the_quick_alignment_is_the_plain_one():
     songs = ranker.lines[0.12]
     hum = (rng.integers(0, cells.PITCHES, 15) * (LEVELS // cells.PITCHES)).astype(np.int16)
     marks = np.zeros(15, bool)
-    found = ranker._align(Line(hum, np.arange(15, dtype=np.float32), marks, marks), songs, songs.whole(np.arange(4)))
+    found = ranker._align(
+        PitchSequence(hum, np.arange(15, dtype=np.float32), marks, marks), songs, songs.whole(np.arange(4))
+    )
     best, at = 15 * found.best[0], found.key[0]
     off = np.float32(CONFIG.off_start), np.float32(CONFIG.off_end)
     steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
@@ -153,7 +158,7 @@ def test_windows_that_differ_along_few_directions_are_as_far_apart_along_these(i
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(200, 3)).astype(np.float32) @ rng.normal(size=(3, 16)).astype(np.float32)
     engine = FlatIndex(halved(vectors))
-    whole = Look(engine, np.zeros(200, np.int64), np.array([0, 51, 51, 200]), 1.0)
+    whole = WindowTable(engine, np.zeros(200, np.int64), np.array([0, 51, 51, 200]), 1.0)
     kept = np.concatenate([np.arange(0, 51, 2), np.arange(51, 200, 2)])
     seen = Projected(whole, 3)
     assert len(seen) == len(kept)
@@ -240,9 +245,9 @@ def test_what_the_witnesses_say_is_what_the_rankers_answer(index):
         assert list(search.search(query, index, ranker).music_ids) == ids
 
 
-def places_of(*given: tuple[int, float, float]) -> Places:
+def places_of(*given: tuple[int, float, float]) -> CandidateRegions:
     recording, start_s, end_s = (np.array(column) for column in zip(*given, strict=True))
-    return Places(recording, start_s, end_s)
+    return CandidateRegions(recording, start_s, end_s)
 
 
 def test_only_places_are_aligned_and_what_tells_of_chance(index, monkeypatch):
@@ -292,7 +297,8 @@ def test_short_stretches_side_by_side_are_as_alone(index):
 def test_the_best_of_a_first_look_are_aligned_again(index, monkeypatch, shift, tempo):
     monkeypatch.setattr(dtw, "CHANCE", 45)
     every, some, rough = (
-        Dtw(index, config) for config in (CONFIG, replace(CONFIG, again=4), replace(CONFIG, frame_s=2 * CONFIG.frame_s))
+        Dtw(index, config)
+        for config in (CONFIG, replace(CONFIG, rescore_top=4), replace(CONFIG, frame_s=2 * CONFIG.frame_s))
     )
     for song in range(0, SONGS, 6):
         query = query_of(song, shift, tempo, length_s=6.0 if tempo > 0.4 else 14.0)
@@ -307,13 +313,15 @@ def test_the_best_of_a_first_look_are_aligned_again(index, monkeypatch, shift, t
 def test_songs_too_short_for_a_frame_match_nowhere():
     short = Contour(np.full(2, 60, np.float32), np.ones(2, bool), 0.04)
     songs = SimpleNamespace(contours=(short,) * 3, music_ids=tuple("abc"), recording_song=np.arange(3))
-    for again in (1, 100):
-        assert (Dtw(songs, replace(CONFIG, again=again)).evidence(query_of(3)).log_e >= evalue.NOWHERE).all()
+    for rescore_top in (1, 100):
+        assert (
+            Dtw(songs, replace(CONFIG, rescore_top=rescore_top)).evidence(query_of(3)).log_e >= evalue.NOWHERE
+        ).all()
 
 
 def test_what_is_likely_otherwise_is_aligned_again(index, monkeypatch):
     monkeypatch.setattr(dtw, "CHANCE", 45)
-    some, query = Dtw(index, replace(CONFIG, again=1)), query_of(3, -5, 1.25)
+    some, query = Dtw(index, replace(CONFIG, rescore_top=1)), query_of(3, -5, 1.25)
     alone, told = some.evidence(query), some.evidence(query, prior=np.where(np.arange(SONGS) == 8, -1e3, 0.0))
     assert np.flatnonzero(alone.log_e != told.log_e).tolist() == [3, 8]
 

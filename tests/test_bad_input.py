@@ -28,10 +28,11 @@ import torch
 from test_predict import put_audio, put_rows
 from tiny_world import HOP_S, f0_of, hum_of, melody
 
-from humfind import cli, predict, submission
+from humfind import cli
 from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
+from humfind.retrieval import predict, submission
 from humfind.types import F0
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -746,8 +747,8 @@ def test_an_old_python_is_told(tmp_path):
 @pytest.mark.parametrize("tracker", ["swiftf0", "torchcrepe"])
 def test_what_can_be_heard_is_heard_right(tmp_path, tracker):
     """A 220 Hz tone, disfigured: within 30 cents."""
+    from humfind.audio.load import load
     from humfind.f0 import make_tracker
-    from humfind.f0.audio import load
 
     plain = tone(length_s=1.0)
     made = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny_world import HOP_S, f0_of, melody
 
-from humfind import contour
 from humfind.config import ContourConfig
+from humfind.melody import contour
 from humfind.types import F0
 
 CONFIG = ContourConfig(window_s=2.0, song_hop_s=0.4, query_hop_s=0.4, query_tempos=(0.8, 1.0, 1.25))
@@ -15,8 +15,10 @@ CONFIG = ContourConfig(window_s=2.0, song_hop_s=0.4, query_hop_s=0.4, query_temp
 
 def test_hz_and_semitones():
     assert contour.hz_to_semitones(np.array([440, 880, 220, 261.6256])) == pytest.approx([69, 81, 57, 60], abs=1e-4)
-    sweep = np.linspace(40, 1000, 200)
-    assert contour.semitones_to_hz(contour.hz_to_semitones(sweep)) == pytest.approx(sweep, rel=1e-5)
+    remove_partial_files = np.linspace(40, 1000, 200)
+    assert contour.semitones_to_hz(contour.hz_to_semitones(remove_partial_files)) == pytest.approx(
+        remove_partial_files, rel=1e-5
+    )
 
 
 def test_a_sweep_becomes_a_straight_line():

@@ -14,20 +14,22 @@ from test_predict import put_audio, put_rows
 from tiny_world import f0_of, hum_of, melody
 from typer.testing import CliRunner
 
-from humfind import cli, runner, suite
-from humfind.aside import sweep
+from humfind import cli
+from humfind import notebooks as suite
 from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig
 from humfind.data import demo
 from humfind.data.identity import RECORD, demo_recipe, identify, record, recorded, run_folder
 from humfind.data.zalo import has_recordings, load_split, splits_of
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
+from humfind.f0.load import F0Cache
 from humfind.f0.store import Store
-from humfind.hear import Shelf
 from humfind.index import Index
-from humfind.models import load_model
+from humfind.notebooks import runner
 from humfind.plots.transform import speed
-from humfind.predict import default_store, open_store, training_takes
+from humfind.retrieval.checkpoints import load_model
+from humfind.retrieval.predict import default_store, open_store, training_examples
+from humfind.runtime.files import remove_partial_files
 from humfind.types import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,8 +106,8 @@ def check(data: Path, out: Path) -> object:
 
 def train(data: Path, out: Path) -> object:
     """What training takes."""
-    takes, skipped, _ = training_takes(data, None)
-    return [(take.name, take.music_id, take.kind, take.source.hz.tobytes()) for take in takes], skipped
+    examples, skipped, _ = training_examples(data, None)
+    return [(take.name, take.music_id, take.kind, take.source.hz.tobytes()) for take in examples], skipped
 
 
 def run(data: Path, out: Path) -> object:
@@ -335,7 +337,7 @@ def test_a_store_that_is_given(
         for path in store.rglob("manifest.json"):
             path.unlink()
     caplog.clear()
-    loaded = load_split(data, "public_test", Shelf(store))
+    loaded = load_split(data, "public_test", F0Cache(store))
     assert len(loaded.songs) == (1 if tracked and kept else 3)
     assert len(loaded.hums) == 2
     warned = [line for line in caplog.messages if "without their recording" in line]
@@ -496,7 +498,7 @@ def test_a_sweep_takes_its_own_halves_alone(tmp_path: Path) -> None:
     for name in (*mine, *theirs):
         (tmp_path / name).write_text(name)
     (tmp_path / "folder.part").mkdir()
-    sweep(tmp_path, {"a.csv"}.__contains__)
+    remove_partial_files(tmp_path, {"a.csv"}.__contains__)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*theirs, "folder.part"])
 
 

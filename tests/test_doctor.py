@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from humfind import doctor
 from humfind.config import F0Config
-from humfind.doctor import Facts, Requirement, diagnose, look, older, parse_requirement
 from humfind.f0 import TRACKERS
+from humfind.runtime import doctor
+from humfind.runtime.doctor import Facts, Requirement, diagnose, look, older, parse_requirement
 
 MODULES = frozenset(name for sets in doctor.TRACKERS.values() for modules in sets for name in modules)
 HEALTHY = Facts(
@@ -162,7 +162,7 @@ def test_a_checkout_that_is_not_installed_is_read_from_pyproject(monkeypatch):
 
 
 def test_the_command_is_quick_light_and_says_2_when_not_ready(tmp_path):
-    code = "import sys; from humfind.doctor import *; print(diagnose(look())); print('numpy' in sys.modules)"
+    code = "import sys; from humfind.runtime.doctor import *; print(diagnose(look())); print('numpy' in sys.modules)"
     before = os.times()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     after = os.times()

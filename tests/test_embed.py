@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from humfind.config import ContourConfig, EncoderConfig, ModelConfig, TrainConfig
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
 from humfind.types import InputError, Windows
 
 CONFIG = ModelConfig(encoder=EncoderConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))

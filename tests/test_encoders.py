@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from humfind.config import PRESETS, EncoderConfig
-from humfind.embed import input_channels
 from humfind.encoders import ENCODERS, build, parameter_count
+from humfind.encoders.checkpoint import input_channels
 from humfind.encoders.resnet1d import Folded, ResNet1d, embed_batches
 from humfind.types import InputError
 

@@ -13,19 +13,20 @@ from matplotlib.figure import Figure
 from test_predict import put_audio
 from tiny_world import f0_of, hum_of, melody
 
-from humfind import runner, suite
+from humfind import notebooks as suite
 from humfind.config import ContourConfig, F0Config
-from humfind.contour import from_f0
 from humfind.data.zalo import Item
+from humfind.melody.contour import from_f0
+from humfind.notebooks import runner
+from humfind.notebooks.space import map_claim
 from humfind.plots import embedding, pairs, ranking, style, transform
-from humfind.suite.space import map_claim
 from humfind.types import Match
 
 TITLES = ["A$AP Rocky_^ Ke$ha", "$", r"$\frac{", "50% of $x_1$ & <b>", "\x1b[31mred\x07", "a\nb", r"\$\$ {\bf", "$$"]
 HTML = '<img src=x onerror="alert(1)">'
 
 
-def drawn(figure: Figure) -> None:
+def null_sample(figure: Figure) -> None:
     FigureCanvasAgg(figure).draw()
 
 
@@ -44,18 +45,18 @@ def test_any_title_is_drawn_as_it_is(title: str) -> None:
     points, song, is_hum = np.random.default_rng(0).normal(size=(9, 2)), np.arange(9) % 3, np.arange(9) > 5
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that the font lacks would be a box
-        drawn(ranking.worst([case]))
-        drawn(pairs.raw(hum_of(0), f0_of(melody(0)), title))
-        drawn(pairs.aligned(line, line, match, title))
-        drawn(transform.f0_over_spectrogram({"song": (None, hum_of(0))}, title))
-        drawn(embedding.neighbours(values, [(title, values, 0.5, True)], 0.04, title))
-        drawn(embedding.space(points, song, is_hum, [(0, title)], title))
+        null_sample(ranking.worst([case]))
+        null_sample(pairs.raw(hum_of(0), f0_of(melody(0)), title))
+        null_sample(pairs.aligned(line, line, match, title))
+        null_sample(transform.f0_over_spectrogram({"song": (None, hum_of(0))}, title))
+        null_sample(embedding.neighbours(values, [(title, values, 0.5, True)], 0.04, title))
+        null_sample(embedding.space(points, song, is_hum, [(0, title)], title))
 
 
 def test_a_dollar_is_shown_as_a_dollar() -> None:
     figure, axes = style.canvas("A$AP Ke$ha")
     style.panel(axes[0, 0], "$x$")
-    drawn(figure)
+    null_sample(figure)
     assert axes[0, 0].get_title(loc="left") == r"\$x\$"
 
 

@@ -11,10 +11,11 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
+from humfind.audio import load as audio
+from humfind.audio.load import load, resample
 from humfind.config import F0Config
 from humfind.data.demo import encode_mp3
-from humfind.f0 import Tracker, audio, crepe_network, decode, make_tracker
-from humfind.f0.audio import load, resample
+from humfind.f0 import Tracker, crepe_network, decode, make_tracker
 from humfind.f0.swiftf0 import regrid
 from humfind.types import F0, InputError, Recording
 

@@ -21,14 +21,15 @@ import pytest
 import torch
 from tiny_world import PlainModel, f0_of, melody
 
-from humfind import embed, search
 from humfind.config import ContourConfig, EncoderConfig, ModelConfig, TrainConfig
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders import checkpoint as embed
+from humfind.encoders.checkpoint import Model, input_channels
 from humfind.index import Index, Song
 from humfind.index.flat import HEAD
 from humfind.index.folder import SCHEMAS
-from humfind.query import hear_query
+from humfind.retrieval import search
+from humfind.retrieval.query import load_query
 from humfind.types import InputError, Windows
 
 CONFIG = ModelConfig(encoder=EncoderConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))
@@ -93,7 +94,7 @@ def test_numbers_of_index_json(folder, tmp_path, place, value):
         Index.load(folder)
     if place == "tracker.hop_s":  # which the process that reads the hum takes from there itself
         with bounded():
-            hear_query(tmp_path / "hum.wav", folder)
+            load_query(tmp_path / "hum.wav", folder)
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**18, True, 1.5, None, float("nan")], ids=repr)
@@ -232,7 +233,7 @@ def test_what_is_no_regular_file(folder, tmp_path, place, kind):
         Index.load(folder)
     if place in ("index.json", "the folder"):
         with bounded():
-            hear_query(tmp_path / "hum.wav", folder)
+            load_query(tmp_path / "hum.wav", folder)
 
 
 def test_a_small_address_space(folder, tmp_path):

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from benchmarks import small_steps
-from humfind.aside import full_disk, write_aside
 from humfind.f0.store import Store
 from humfind.index import Index
 from humfind.index.folder import Entry, IndexInfo, Song
+from humfind.runtime.files import atomic_write, full_disk
 from humfind.types import Embeddings, InputError, Windows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,9 +140,9 @@ def test_which_errors_are_a_full_disk(tmp_path: Path) -> None:
 
 def test_a_write_that_finds_no_room_keeps_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    write_aside(path, b"old")
+    atomic_write(path, b"old")
     with files_of(1000), pytest.raises(InputError, match=r"a\.txt: larger than files may be here \(1,000 bytes"):
-        write_aside(path, b"x" * 2000)
+        atomic_write(path, b"x" * 2000)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

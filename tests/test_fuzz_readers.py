@@ -18,16 +18,17 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from humfind import submission
+from humfind.audio.load import load
 from humfind.config import ContourConfig, EncoderConfig, ModelConfig
-from humfind.data import pickle2021, zalo
-from humfind.embed import Model, input_channels
+from humfind.data import zalo
+from humfind.data.importers import pickle2021
 from humfind.encoders import build
-from humfind.f0.audio import load
+from humfind.encoders.checkpoint import Model, input_channels
 from humfind.f0.store import MANIFEST, read_manifest, read_part
 from humfind.index import read_about
 from humfind.index.flat import HEAD, FlatIndex
 from humfind.index.parts import ENDINGS
+from humfind.retrieval import submission
 from humfind.types import InputError
 
 # HUMFIND_FUZZ=3000 python -m pytest tests/test_fuzz_readers.py: a long campaign, each time with other bytes

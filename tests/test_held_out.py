@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from test_predict import put_audio
 from tiny_world import f0_of, melody
-from toy import toy_takes
+from toy import toy_examples
 
-from humfind import suite
+from humfind import notebooks as suite
 from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig, TrainConfig
+from humfind.data.audit import check
 from humfind.data.zalo import load_split, split_by_song
-from humfind.embed import Model
-from humfind.leaks import check
-from humfind.models import load_model
-from humfind.predict import predict, training_takes
+from humfind.encoders.checkpoint import Model
+from humfind.retrieval.checkpoints import load_model
+from humfind.retrieval.predict import predict, training_examples
 from humfind.training.train import train
 from humfind.types import InputError
 
@@ -42,9 +42,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path.write_bytes(b"")
         rows.append(f"{i:04d},train/song/{i:04d}.wav,train/hum/{i:04d}.wav")
     (data / "train/train_meta.csv").write_text("\n".join(rows) + "\n")
-    takes, skipped, music_ids = training_takes(data, home / "store")
-    assert (len(takes), len(skipped), len(music_ids)) == (36, 4, SONGS)
-    train(takes, CONFIG, home / "model", music_ids=music_ids)
+    examples, skipped, music_ids = training_examples(data, home / "store")
+    assert (len(examples), len(skipped), len(music_ids)) == (36, 4, SONGS)
+    train(examples, CONFIG, home / "model", music_ids=music_ids)
     return home
 
 
@@ -69,7 +69,7 @@ def test_predict_and_notebooks_ask_the_same_songs_and_none_that_was_learned(home
     done = predict(data, "train", tmp_path / "out.csv", home / "store", model=str(checkpoint(home)))
     assert set(done.index.music_ids) == held_out - LOST
     run = suite.open_run(str(data), str(tmp_path / "run"), F0Config())
-    run.__dict__["shelf"] = type(run.shelf)(home / "store")
+    run.__dict__["shelf"] = type(run.cache)(home / "store")
     trial = run.trial("validation", model)
     assert trial.index.music_ids == done.index.music_ids
     assert trial.hums == tuple(ranking.query for ranking in done.rankings)
@@ -102,9 +102,9 @@ def test_a_model_of_other_songs_is_refused_and_the_shipped_one_learned_none(home
 
 
 def test_a_resumed_training_holds_the_same_songs_out(tmp_path: Path) -> None:
-    takes = toy_takes(songs=10, hums=2, seed=1, length_s=6)
-    ids = sorted({take.music_id for take in takes})
-    whole = train(takes, CONFIG, tmp_path, music_ids=[*ids, "silent"])
-    assert train(takes, CONFIG, tmp_path, music_ids=[*ids, "silent"]).validation_ids == whole.validation_ids
+    examples = toy_examples(songs=10, hums=2, seed=1, length_s=6)
+    ids = sorted({take.music_id for take in examples})
+    whole = train(examples, CONFIG, tmp_path, music_ids=[*ids, "silent"])
+    assert train(examples, CONFIG, tmp_path, music_ids=[*ids, "silent"]).validation_ids == whole.validation_ids
     with pytest.raises(InputError, match=r"another (held-out songs|data)"):
-        train(takes, CONFIG, tmp_path, music_ids=[*ids, "silent", "dumb", "mute", "quiet"])
+        train(examples, CONFIG, tmp_path, music_ids=[*ids, "silent", "dumb", "mute", "quiet"])

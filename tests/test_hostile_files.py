@@ -19,13 +19,14 @@ import soundfile
 from test_predict import put_audio
 from tiny_world import f0_of, melody
 
-from humfind.data import mast, mir_qbsh, notes, pickle2021
-from humfind.data.melodies import read as read_melodies
+from humfind.audio.load import load, require_readable, stream
+from humfind.data import notes
+from humfind.data.importers import mast, mir_qbsh, pickle2021
+from humfind.data.importers.melodies import read as read_melodies
 from humfind.data.zalo import ANSWERS_HEADER, read_answers, read_table, read_titles
-from humfind.f0.audio import load, require_readable, stream
 from humfind.f0.store import read_part, read_skipped
 from humfind.index import Index
-from humfind.submission import read as read_submission
+from humfind.retrieval.submission import read as read_submission
 from humfind.types import InputError
 
 TUNE = "X:1\nT:A tune\nM:4/4\nL:1/4\nK:C\n" + "CDEF GABc|" * 4 + "\n"
@@ -248,8 +249,8 @@ def test_a_search_of_a_long_hum_at_a_high_rate_streams(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "humfind", *index], cwd=tmp_path, check=True, capture_output=True)
     code = (
         f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
-        "from pathlib import Path; from humfind.query import hear_query\n"
-        "hear_query(Path('hum.flac'), Path('index'))\n"
+        "from pathlib import Path; from humfind.retrieval.query import load_query\n"
+        "load_query(Path('hum.flac'), Path('index'))\n"
         "from test_hostile_files import peak_mb; print(peak_mb())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from humfind import models, predict, search
-from humfind.data import humtrans, mast, melodies, mir_qbsh, mtg_qbh, notes, pop909
+from humfind.data import notes
+from humfind.data.importers import humtrans, mast, melodies, mir_qbsh, mtg_qbh, pop909
 from humfind.f0.store import Store
+from humfind.retrieval import checkpoints as models
+from humfind.retrieval import predict, search
 from humfind.types import InputError
 
 TUNES = {

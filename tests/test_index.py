@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_world import PlainModel, f0_of, melody
 
-from humfind import search
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.index.flat import FlatIndex, halved
+from humfind.retrieval import search
 from humfind.types import InputError
 
 MODEL = PlainModel()

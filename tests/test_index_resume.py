@@ -17,12 +17,12 @@ from test_predict import CONFIG, QUICK, put_audio
 from tiny_world import f0_of, hum_of, melody
 
 from humfind import cli
-from humfind import predict as predicting
-from humfind.data import melodies
+from humfind.data.importers import melodies
 from humfind.data.zalo import load_split
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
 from humfind.index import Index
+from humfind.retrieval import predict as predicting
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
 
@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(music, tmp_p
     code = """if True:
         import sys
         from pathlib import Path
-        from humfind.predict import write_index
+        from humfind.retrieval.predict import write_index
         from humfind.types import InputError
         for number in range(int(sys.argv[2])):
             try:

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from humfind import predict as predicting
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.index import parts as index_parts
-from humfind.query import HumQuery
+from humfind.retrieval import predict as predicting
+from humfind.retrieval.query import HumQuery
 from humfind.types import Contour, Embeddings, InputError, Query, Windows
 
 SONGS, FRAMES, DIM = 12, 40, 8

@@ -108,7 +108,7 @@ def test_a_killed_worker_of_search_is_one_line(world: Path) -> None:
     (plug / "sitecustomize.py").write_text(
         "import os, signal, threading, time, sys\n"
         "def end():\n"
-        "    while 'humfind.query' not in sys.modules: time.sleep(0.01)\n"
+        "    while 'humfind.retrieval.query' not in sys.modules: time.sleep(0.01)\n"
         "    import multiprocessing\n"
         "    while True:\n"
         "        for child in multiprocessing.active_children():\n"

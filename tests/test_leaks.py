@@ -10,9 +10,10 @@ import pytest
 from toy import melody_f0
 from typer.testing import CliRunner
 
-from humfind import cli, leaks
+from humfind import cli
+from humfind.data import audit as leaks
+from humfind.data.audit import Compared, find_leaks, in_both
 from humfind.f0.store import Manifest, StoredF0, open_for_writing, write_part
-from humfind.leaks import Heard, find_leaks, in_both
 from humfind.types import F0
 
 DEMO = Path(__file__).resolve().parents[1] / "crepe_freq" / "demo-tiny" / "torchcrepe"
@@ -40,13 +41,13 @@ def piece(f0: F0, first: int, count: int, cents: float = 0.0, seed: int = 0) -> 
     return F0(hz.astype(np.float32), f0.confidence[first : first + count], f0.hop_s, f0.threshold)
 
 
-def honest() -> list[Heard]:
+def honest() -> list[Compared]:
     """Four songs in training, two in validation, three in the test, hummed by people."""
     world = []
     for song in range(9):
         side = "train" if song < 4 else "validation" if song < 6 else "public_test"
-        world.append(Heard(f"song/{song}.mp3", "song", side, str(song), song_f0(song)))
-        world.append(Heard(f"hum/{song}.mp3", "hum", side, str(song), hum_f0(song)))
+        world.append(Compared(f"song/{song}.mp3", "song", side, str(song), song_f0(song)))
+        world.append(Compared(f"hum/{song}.mp3", "hum", side, str(song), hum_f0(song)))
     return world
 
 
@@ -67,7 +68,7 @@ def test_a_song_on_both_sides_by_its_id():
 @pytest.mark.parametrize("first", [0, 137, 530])
 def test_a_cut_of_a_training_song_in_the_test(first):
     """Another encoding of a part of it, at an offset that is no multiple of a frame."""
-    cut = Heard("full_song/new.mp3", "song", "public_test", "new", piece(song_f0(2), first, 900, cents=4))
+    cut = Compared("full_song/new.mp3", "song", "public_test", "new", piece(song_f0(2), first, 900, cents=4))
     report = find_leaks([*honest(), cut])
     assert [(leak.what, leak.a, leak.b) for leak in report.leaks] == [
         ("one song in public_test and train", "train song/2.mp3 of 2", "public_test full_song/new.mp3 of new")
@@ -76,23 +77,23 @@ def test_a_cut_of_a_training_song_in_the_test(first):
 
 
 def test_the_same_f0_under_two_ids_on_one_side():
-    twin = Heard("song/twin.mp3", "song", "train", "99", song_f0(1))
+    twin = Compared("song/twin.mp3", "song", "train", "99", song_f0(1))
     assert [leak.what for leak in find_leaks([*honest(), twin]).leaks] == ["one song under two ids"]
 
 
 def test_a_test_song_that_training_has_under_its_own_id():
-    again = Heard("full_song/1.mp3", "song", "public_test", "1", song_f0(1))
+    again = Compared("full_song/1.mp3", "song", "public_test", "1", song_f0(1))
     assert [leak.what for leak in find_leaks([*honest(), again]).leaks] == ["one song in public_test and train"]
 
 
 def test_excerpts_of_one_song_on_one_side_are_no_leak():
-    excerpt = Heard("song/1b.mp3", "song", "train", "1", piece(song_f0(1), 200, 900))
+    excerpt = Compared("song/1b.mp3", "song", "train", "1", piece(song_f0(1), 200, 900))
     assert find_leaks([*honest(), excerpt]).leaks == ()
 
 
 @pytest.mark.parametrize("cents", [0.0, 5.0])
 def test_a_hum_rendered_from_the_songs_own_audio(cents):
-    rendered = Heard("hum/fake.mp3", "hum", "public_test", None, piece(song_f0(7), 301, 1000, cents))
+    rendered = Compared("hum/fake.mp3", "hum", "public_test", None, piece(song_f0(7), 301, 1000, cents))
     report = find_leaks([*honest(), rendered])
     assert [(leak.what, leak.a, leak.b) for leak in report.leaks] == [
         ("hum rendered from a song's own audio", "public_test song/7.mp3 of 7", "public_test hum/fake.mp3")
@@ -104,11 +105,11 @@ def test_another_key_or_tempo_is_a_hum(semitones, stretch):
     own = song_f0(7)
     hz = np.repeat(own.hz, stretch)[:1000] * np.float32(2 ** (semitones / 12))
     sung = F0(hz, np.repeat(own.confidence, stretch)[:1000], own.hop_s, own.threshold)
-    assert find_leaks([*honest(), Heard("hum/x.mp3", "hum", "public_test", None, sung)]).leaks == ()
+    assert find_leaks([*honest(), Compared("hum/x.mp3", "hum", "public_test", None, sung)]).leaks == ()
 
 
 def test_one_hum_in_train_and_test_and_one_twice():
-    hums = [Heard(f"hum/{side}.mp3", "hum", side, None, hum_f0(0)) for side in ("train", "public_test")]
+    hums = [Compared(f"hum/{side}.mp3", "hum", side, None, hum_f0(0)) for side in ("train", "public_test")]
     assert [leak.what for leak in find_leaks(hums).leaks] == ["one hum in public_test and train"]
     twice = [dataclasses.replace(hum, side="public_test") for hum in hums]
     assert [leak.what for leak in find_leaks(twice).leaks] == ["one hum twice"]
@@ -119,7 +120,7 @@ def test_silence_and_held_tones_are_counted_not_compared():
     tone = F0(np.full(1000, 220, np.float32), np.ones(1000, np.float32), 0.01)
     silence = F0(np.zeros(1000, np.float32), np.zeros(1000, np.float32), 0.01)
     short = F0(np.full(100, 220, np.float32), np.ones(100, np.float32), 0.01)
-    odd = [Heard(f"{i}", "song", "train", str(i), f0) for i, f0 in enumerate([tone, tone, silence, silence, short])]
+    odd = [Compared(f"{i}", "song", "train", str(i), f0) for i, f0 in enumerate([tone, tone, silence, silence, short])]
     report = find_leaks(odd)
     assert (report.leaks, report.compared, report.silent) == ((), 0, 5)
     assert find_leaks([*honest(), *odd]).silent == 5

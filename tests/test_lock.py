@@ -16,12 +16,12 @@ from humfind.data import demo
 from humfind.f0.extract import extract
 from humfind.index import Index
 from humfind.index.folder import Entry, IndexInfo, Song
-from humfind.lock import lock_path, writing
+from humfind.runtime.lock import lock_path, writing
 from humfind.types import Embeddings, InputError, Windows
 
 HOLD = """
 import sys, time
-from humfind.lock import writing
+from humfind.runtime.lock import writing
 with writing(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
@@ -99,7 +99,7 @@ def test_four_at_once_are_one_after_the_other(tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
-from humfind.lock import writing
+from humfind.runtime.lock import writing
 from humfind.types import InputError
 busy = Path(sys.argv[1]) / "busy"
 for _ in range(200):

@@ -7,12 +7,13 @@ import logging
 import pytest
 from tiny_world import PlainModel, f0_of, hum_of, melody
 
-from humfind import logs, search
 from humfind.config import RankConfig
 from humfind.data.zalo import Item
-from humfind.hear import hear
+from humfind.f0.load import load_f0
 from humfind.index import Song
-from humfind.trial import Trial
+from humfind.retrieval import search
+from humfind.retrieval.trial import Trial
+from humfind.runtime import logs
 from humfind.types import InputError
 
 LOG = logging.getLogger("humfind.test")
@@ -72,19 +73,19 @@ def test_a_stage_tells_its_seconds(caplog):
 
 def test_what_adds_up_is_told_and_what_does_not_is_a_bug(caplog):
     with caplog.at_level(logging.INFO, "humfind"):
-        logs.conserved(LOG, "f0", 3, "recordings", with_f0=2, skipped=1)
+        logs.check_counts(LOG, "f0", 3, "recordings", with_f0=2, skipped=1)
     assert caplog.messages == ["f0: 3 recordings = 2 with f0 + 1 skipped"]
     with pytest.raises(RuntimeError, match=r"3 recordings = 1 with f0 \+ 1 skipped: does not add up"):
-        logs.conserved(LOG, "f0", 3, "recordings", with_f0=1, skipped=1)
+        logs.check_counts(LOG, "f0", 3, "recordings", with_f0=1, skipped=1)
     with pytest.raises(RuntimeError, match="does not add up"):
-        logs.conserved(LOG, "f0", 1, "recordings", with_f0=2, skipped=-1)
+        logs.check_counts(LOG, "f0", 1, "recordings", with_f0=2, skipped=-1)
 
 
 def test_each_hand_over_counts(tmp_path, caplog):
     """Recordings to f0, to rows, to windows, to vectors; hums to rankings, the unread one filled."""
     model = PlainModel()
     with caplog.at_level(logging.INFO, "humfind"):
-        heard = hear([Item("public_test/hum/a.mp3", None, None)], "public_test", "hum", None)
+        heard = load_f0([Item("public_test/hum/a.mp3", None, None)], "public_test", "hum", None)
         index = search.build_index([(Song(f"{i}"), f0_of(melody(i))) for i in range(3)], model)
         queries = [search.make_query("a", hum_of(1), model)]
         rankings = Trial("predict", index, tuple(queries), ("a", "b"), None, [], []).rankings(RankConfig())

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from test_predict import CONFIG, put_audio, put_rows
 from tiny_world import f0_of, hum_of, melody
 
-from humfind import metrics, search, submission
+from humfind import metrics
 from humfind.config import F0Config
 from humfind.data.zalo import Item, csv_line, read_answers, read_titles, stem
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
 from humfind.index import Song
-from humfind.predict import index_of, predict
+from humfind.retrieval import search, submission
+from humfind.retrieval.predict import index_of, predict
 from humfind.types import Answer, InputError, Ranking, normal_form
 
 BOUNDED = settings(max_examples=150, derandomize=True, deadline=None, database=None)

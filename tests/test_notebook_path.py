@@ -14,12 +14,13 @@ import torch
 from test_predict import CONFIG, put_audio
 from tiny_world import f0_of, hum_of, melody
 
-from humfind import submission, suite
+from humfind import notebooks as suite
 from humfind.config import F0Config, RankConfig
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
-from humfind.predict import predict
-from humfind.suite.ranking import submit, worst_queries
+from humfind.encoders.checkpoint import Model, input_channels
+from humfind.notebooks.ranking import submit, worst_queries
+from humfind.retrieval import submission
+from humfind.retrieval.predict import predict
 from humfind.types import InputError
 
 TRACKER = F0Config(tracker="swiftf0")

@@ -13,8 +13,11 @@ from typing import Any
 import nbformat
 import pytest
 
-from humfind import config, paths, runner, submission
+from humfind import config
 from humfind.config import F0Config, NotebookConfig, RankConfig, TrainConfig
+from humfind.notebooks import runner
+from humfind.retrieval import submission
+from humfind.runtime import paths
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 LONGEST_CELL = 12

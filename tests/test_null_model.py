@@ -13,13 +13,13 @@ import pytest
 from test_predict import put_audio
 from tiny_world import f0_of, melody
 
-from humfind import predict, search
 from humfind.config import RankConfig
 from humfind.f0 import SHORTEST_HUM_S
 from humfind.index import Song
-from humfind.models import load_model
 from humfind.rankers import make_ranker
-from humfind.rankers.evalue import Chance, alike_blocks, block_weights
+from humfind.rankers.null_model import NullModel, alike_blocks, block_weights
+from humfind.retrieval import predict, search
+from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
 SONGS, ABSENT = 20, range(100, 106)
@@ -157,12 +157,12 @@ def test_melodies_that_come_again_are_counted_in_any_key_wherever_blocks_begin()
 
 def test_equal_weights_are_no_weights() -> None:
     best = np.random.default_rng(0).normal(1, 0.2, 1000)
-    plain, weighted = Chance.of(best), Chance.of(best, np.full(1000, 1.0))
+    plain, weighted = NullModel.of(best), NullModel.of(best, np.full(1000, 1.0))
     assert (plain.centre, plain.spread) == pytest.approx((weighted.centre, weighted.spread))
     heavy = np.concatenate([best, np.zeros(5000)])
-    light = Chance.of(heavy, np.append(np.ones(1000), np.full(5000, 1e-9)))
+    light = NullModel.of(heavy, np.append(np.ones(1000), np.full(5000, 1e-9)))
     assert light.centre == pytest.approx(plain.centre, rel=1e-3)
-    assert Chance.of(heavy).centre < 0.5
+    assert NullModel.of(heavy).centre < 0.5
 
 
 @pytest.mark.parametrize("length_s", [0.02, 0.09, SHORTEST_HUM_S - 0.1])

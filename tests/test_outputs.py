@@ -13,9 +13,10 @@ import torch
 from test_predict import CONFIG, put_audio
 from tiny_world import f0_of, hum_of, melody
 
-from humfind import cli, submission
-from humfind.embed import Model, input_channels
+from humfind import cli
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
+from humfind.retrieval import submission
 from humfind.types import InputError
 
 ABC = "X:1\nT:A tune\nM:4/4\nL:1/4\nK:C\nCDEF GABc|cBAG FEDC|CDEF GABc|cBAG FEDC|\n"
@@ -168,7 +169,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly() -> None:
 
 
 def test_the_doctor_tries_whether_it_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from humfind import doctor
+    from humfind.runtime import doctor
 
     monkeypatch.setattr(doctor, "can_write", lambda folder: folder.name != "runs")
     (tmp_path / "runs").mkdir()

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from humfind import config, paths, runner
+from humfind import config
 from humfind.config import CHOICES, RANGES, require_valid
 from humfind.data.demo import ensure
 from humfind.encoders import ENCODERS
 from humfind.f0 import TRACKERS
+from humfind.notebooks import runner
 from humfind.rankers import RANKERS
+from humfind.runtime import paths
 from humfind.training.losses import LOSSES, MINERS
 from humfind.types import InputError
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from humfind import cli
-from humfind.corpora import store_rows
-from humfind.data import pickle2021
+from humfind.cli.importers import store_rows
+from humfind.data.importers import pickle2021
 from humfind.f0.store import Store
 from humfind.types import InputError
 

@@ -14,15 +14,15 @@ import soundfile
 import torch
 from tiny_world import HOP_S, f0_of, hum_of, melody
 
-from humfind import predict as predicting
-from humfind import search, submission
 from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig, RankConfig
 from humfind.data.zalo import split_by_song
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
-from humfind.hear import Shelf, hear
+from humfind.encoders.checkpoint import Model, input_channels
+from humfind.f0.load import F0Cache, load_f0
 from humfind.index import Index
-from humfind.models import load_model
+from humfind.retrieval import predict as predicting
+from humfind.retrieval import search, submission
+from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
 SONGS = 12
@@ -119,20 +119,20 @@ def test_a_new_store_is_filled_and_then_used(world, checkpoint, tmp_path):
     store = tmp_path / "new"
     for name, _, f0 in hums():
         put_audio((data / "public_test/hum" / name).with_suffix(".wav"), f0)
-    items = predicting.load_split(data, "public_test", Shelf(foreign)).hums
+    items = predicting.load_split(data, "public_test", F0Cache(foreign)).hums
     audio = [item for item in items if item.audio]
-    first = hear(audio, "public_test", "hum", store, QUICK)
+    first = load_f0(audio, "public_test", "hum", store, QUICK)
     assert (len(first.items), first.skipped, first.tracker["tracker"]) == (3, [], "swiftf0")
     kept = files_of(store)
-    again = hear(audio, "public_test", "hum", store)  # made by swiftf0: nothing else is asked for
+    again = load_f0(audio, "public_test", "hum", store)  # made by swiftf0: nothing else is asked for
     assert files_of(store) == kept
     for (_, a), (_, b) in zip(first.f0, again.f0, strict=True):
         assert (a.hz == b.hz).all()
     with pytest.raises(InputError, match="was made with tracker swiftf0, not torchcrepe"):
-        hear(audio, "public_test", "hum", store, F0Config())
+        load_f0(audio, "public_test", "hum", store, F0Config())
     put_audio(data / "public_test/hum/0001.wav", hum_of(9))
     with pytest.raises(InputError, match=r"0001\.wav: changed since"):
-        hear(audio, "public_test", "hum", store)
+        load_f0(audio, "public_test", "hum", store)
 
 
 def test_the_same_bytes_twice_and_with_an_index(world, checkpoint):
@@ -153,7 +153,7 @@ def test_predict_is_search_of_each_hum(world, checkpoint):
     done = predicting.predict(data, "public_test", data / "s.csv", store, model=checkpoint)
     model, _ = load_model(checkpoint)
     for ranking, (name, _, _) in zip(done.rankings, hums(), strict=True):
-        ((_, f0),) = [pair for pair in hear(predicting.load_split(data, "public_test", Shelf(store)).hums,
+        ((_, f0),) = [pair for pair in load_f0(predicting.load_split(data, "public_test", F0Cache(store)).hums,
                                             "public_test", "hum", store).f0 if pair[0].name == name]  # fmt: skip
         ranker = predicting.make_ranker(RankConfig(), done.index)
         assert search.search(search.make_query(name, f0, model), done.index, ranker) == ranking

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from humfind import search
 from humfind.config import HummerConfig, RankConfig
 from humfind.index import Song
-from humfind.models import PRETRAINED, PRETRAINED_PATH, load_model
 from humfind.rankers import make_ranker
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import PRETRAINED, PRETRAINED_PATH, load_model
 from humfind.synth.hum import HOP_S, perform
 from humfind.synth.melody import Notes, from_lengths, pitch_line, timed
 from humfind.training import pretrain

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humfind import logs
-from humfind.predict import answers_of, table_of
-from humfind.printable import JOINERS, UNSAFE, printable, say, to_json
+from humfind.retrieval.predict import answers_of, table_of
+from humfind.runtime import logs
+from humfind.runtime.printable import JOINERS, UNSAFE, printable, say, to_json
 from humfind.types import Answer, Match, Ranking
 
 BOUNDED = settings(max_examples=200, derandomize=True, deadline=None, database=None)

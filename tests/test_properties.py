@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_world import CONTOUR, PlainModel, f0_of, hum_of, melody
 
-from humfind import contour, search
 from humfind.config import ContourConfig, DtwConfig, EncoderConfig, ModelConfig
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
+from humfind.encoders.checkpoint import Model, input_channels
 from humfind.index import Song
+from humfind.melody import contour
 from humfind.rankers import Dtw, Fusion, Nearest, Vote
+from humfind.retrieval import search
 from humfind.types import F0, Contour
 
 SONGS = 20

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from humfind import runner
+from humfind.notebooks import runner
 from humfind.types import InputError
 
 

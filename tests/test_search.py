@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tiny_world import HOP_S, PlainModel, f0_of, hum_of, melody
 
-from humfind import search
 from humfind.config import ModelConfig, RankConfig, TrainConfig
 from humfind.index import Song
-from humfind.models import load_model
 from humfind.rankers import Nearest, Vote, make_ranker
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
 MODEL = PlainModel()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from humfind.audio.mel import hz_to_mel, log_mel, mel_to_hz, query_windows, song_windows
 from humfind.config import ContourConfig, SpectrogramConfig
-from humfind.spectrogram import hz_to_mel, log_mel, mel_to_hz, query_windows, song_windows
 from humfind.types import Recording
 
 CONFIG = SpectrogramConfig()

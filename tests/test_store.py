@@ -23,7 +23,7 @@ MANIFEST = Manifest("torchcrepe", "1", "tiny", "weighted", 0.01, 0.3)
 
 
 @dataclass(frozen=True)
-class Take:
+class Example:
     """An item as the data rooms make them."""
 
     path: str
@@ -36,7 +36,7 @@ def f0(*hz: float) -> F0:
 
 
 @pytest.fixture
-def takes(tmp_path: Path) -> list[Take]:
+def examples(tmp_path: Path) -> list[Example]:
     """Five short tones, their names not in order."""
     made = []
     for i in (3, 1, 0, 4, 2):
@@ -44,12 +44,12 @@ def takes(tmp_path: Path) -> list[Take]:
         file = tmp_path / "data" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(file, 0.5 * np.sin(2 * np.pi * (200 + 50 * i) * np.arange(4_000) / 16_000), 16_000)
-        made.append(Take(path, f"{i:03d}", file))
+        made.append(Example(path, f"{i:03d}", file))
     return made
 
 
-def run(takes: list[Take], store: Path, config: F0Config = CONFIG) -> Any:
-    return extract(takes, config, store, "train", "hum", progress=False)
+def run(examples: list[Example], store: Path, config: F0Config = CONFIG) -> Any:
+    return extract(examples, config, store, "train", "hum", progress=False)
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -91,8 +91,8 @@ def test_round_trip(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_extract_fills_sorted_parts_of_a_fixed_size(tmp_path: Path, takes: list[Take]) -> None:
-    result = run(takes, tmp_path / "store")
+def test_extract_fills_sorted_parts_of_a_fixed_size(tmp_path: Path, examples: list[Example]) -> None:
+    result = run(examples, tmp_path / "store")
     assert (result.done, result.reused, result.skipped) == (5, 0, ())
     folder = tmp_path / "store/train/hum"
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -106,68 +106,68 @@ def test_extract_fills_sorted_parts_of_a_fixed_size(tmp_path: Path, takes: list[
     assert json.loads((folder / "manifest.json").read_text())["tracker"] == "swiftf0"
 
 
-def test_a_rerun_does_what_is_missing_and_equals_an_unbroken_run(tmp_path: Path, takes: list[Take]) -> None:
+def test_a_rerun_does_what_is_missing_and_equals_an_unbroken_run(tmp_path: Path, examples: list[Example]) -> None:
     store = tmp_path / "store"
-    run(takes, store)
+    run(examples, store)
     whole = contents(store)
-    again = run(takes, store)
+    again = run(examples, store)
     assert (again.done, again.reused) == (0, 5)
     (store / "train/hum/part-0002.parquet").unlink()
     (store / "train/hum/part-0001.parquet").unlink()
     (store / "train/hum/part-0001.parquet.part").write_bytes(b"half")
-    resumed = run(list(reversed(takes)), store)
+    resumed = run(list(reversed(examples)), store)
     assert (resumed.done, resumed.reused) == (3, 2)
     assert contents(store) == whole
 
 
-def test_what_cannot_be_read_is_skipped_with_a_reason(tmp_path: Path, takes: list[Take]) -> None:
-    file = takes[0].audio
+def test_what_cannot_be_read_is_skipped_with_a_reason(tmp_path: Path, examples: list[Example]) -> None:
+    file = examples[0].audio
     assert file is not None
     good = file.read_bytes()
     file.write_bytes(b"")
-    takes[1] = replace(takes[1], audio=None)
+    examples[1] = replace(examples[1], audio=None)
     store = tmp_path / "store"
-    result = run(takes, store)
-    assert (result.done, [skip.path for skip in result.skipped]) == (3, [takes[1].path, takes[0].path])
+    result = run(examples, store)
+    assert (result.done, [skip.path for skip in result.skipped]) == (3, [examples[1].path, examples[0].path])
     assert "0 bytes" in result.skipped[1].reason
     assert str(tmp_path) not in (store / "train/hum/skipped.csv").read_text()
     before = contents(store)
-    again = run(takes, store)
+    again = run(examples, store)
     assert (again.done, again.reused, again.skipped) == (0, 3, result.skipped)
     assert contents(store) == before
     file.write_bytes(good)
-    mended = run(takes, store)
+    mended = run(examples, store)
     assert len(mended.skipped) == 1
     assert len(Store(store).read("train", "hum")) == 4
 
 
-def test_a_changed_recording_is_never_reused(tmp_path: Path, takes: list[Take]) -> None:
-    run(takes, tmp_path / "store")
-    soundfile.write(takes[2].audio, np.zeros(4_000), 16_000)
+def test_a_changed_recording_is_never_reused(tmp_path: Path, examples: list[Example]) -> None:
+    run(examples, tmp_path / "store")
+    soundfile.write(examples[2].audio, np.zeros(4_000), 16_000)
     with pytest.raises(InputError, match=r"0000\.wav: changed since it was tracked"):
-        run(takes, tmp_path / "store")
+        run(examples, tmp_path / "store")
 
 
-def test_rows_without_their_recording_are_kept(tmp_path: Path, takes: list[Take]) -> None:
-    run(takes, tmp_path / "store")
-    result = run([replace(take, audio=None) for take in takes], tmp_path / "store")
+def test_rows_without_their_recording_are_kept(tmp_path: Path, examples: list[Example]) -> None:
+    run(examples, tmp_path / "store")
+    result = run([replace(take, audio=None) for take in examples], tmp_path / "store")
     assert (result.done, result.reused) == (0, 5)
 
 
 @pytest.mark.parametrize("change", [{"hop_s": 0.02}, {"part_size": 3}, {"tracker": "torchcrepe"}])
-def test_a_contradicting_manifest_is_an_error(tmp_path: Path, takes: list[Take], change: dict[str, Any]) -> None:
-    run(takes, tmp_path / "store")
+def test_a_contradicting_manifest_is_an_error(tmp_path: Path, examples: list[Example], change: dict[str, Any]) -> None:
+    run(examples, tmp_path / "store")
     with pytest.raises(InputError, match=rf"manifest\.json: not what was asked for \(.*{next(iter(change))}"):
-        run(takes, tmp_path / "store", replace(CONFIG, **change))
+        run(examples, tmp_path / "store", replace(CONFIG, **change))
 
 
-def test_added_recordings_go_into_parts_of_their_own(tmp_path: Path, takes: list[Take]) -> None:
+def test_added_recordings_go_into_parts_of_their_own(tmp_path: Path, examples: list[Example]) -> None:
     store = tmp_path / "store"
-    by_name = sorted(takes, key=lambda take: take.path)
+    by_name = sorted(examples, key=lambda take: take.path)
     first = run([by_name[1], by_name[2], by_name[4]], store)
     before = {name: (store / name).stat().st_mtime_ns for name in contents(store)}
     assert (first.done, len(before)) == (3, 3)
-    grown = run(takes, store)
+    grown = run(examples, store)
     assert (grown.done, grown.reused, grown.kept) == (2, 3, ())
     assert {name: (store / name).stat().st_mtime_ns for name in before} == before, "what was there stays as it is"
     rows = Store(store).read("train", "hum")
@@ -177,30 +177,30 @@ def test_added_recordings_go_into_parts_of_their_own(tmp_path: Path, takes: list
         "train/hum/0003.wav",
     ]
     whole = tmp_path / "whole"
-    run(takes, whole)
+    run(examples, whole)
     for mine, theirs in zip(rows, Store(whole).read("train", "hum"), strict=True):
         assert (mine.path, mine.music_id, mine.source_sha256) == (theirs.path, theirs.music_id, theirs.source_sha256)
         assert mine.f0.hz.tobytes() == theirs.f0.hz.tobytes()
-    assert run(takes, store).reused == 5
+    assert run(examples, store).reused == 5
 
 
 def test_rows_whose_recording_is_gone_are_kept_and_told(
-    tmp_path: Path, takes: list[Take], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, examples: list[Example], caplog: pytest.LogCaptureFixture
 ) -> None:
     store = tmp_path / "store"
-    run(takes, store)
-    result = run([take for take in takes if "0001" not in take.path], store)
+    run(examples, store)
+    result = run([take for take in examples if "0001" not in take.path], store)
     assert (result.done, result.reused, result.kept) == (0, 4, ("train/hum/0001.wav",))
     assert "1 kept whose recording is gone" in str(result)
     assert "train/hum/0001.wav" in caplog.text
     assert len(Store(store).read("train", "hum")) == 5
 
 
-def test_another_recording_of_a_stored_name_is_an_error(tmp_path: Path, takes: list[Take]) -> None:
-    run(takes, tmp_path / "store")
-    moved = [replace(take, path=take.path.replace("hum", "hums")) for take in takes]
+def test_another_recording_of_a_stored_name_is_an_error(tmp_path: Path, examples: list[Example]) -> None:
+    run(examples, tmp_path / "store")
+    moved = [replace(take, path=take.path.replace("hum", "hums")) for take in examples]
     assert run(moved, tmp_path / "store").reused == 5, "the same recordings in another folder"
-    first, second = (take.audio for take in takes[:2])
+    first, second = (take.audio for take in examples[:2])
     assert first is not None
     assert second is not None
     first.write_bytes(second.read_bytes())
@@ -208,30 +208,30 @@ def test_another_recording_of_a_stored_name_is_an_error(tmp_path: Path, takes: l
         run(moved, tmp_path / "store")
 
 
-def test_a_kill_after_a_part_with_skipped_recordings_changes_nothing(tmp_path: Path, takes: list[Take]) -> None:
+def test_a_kill_after_a_part_with_skipped_recordings_changes_nothing(tmp_path: Path, examples: list[Example]) -> None:
     """Who was skipped is in the part itself, so that the next slices are cut as in an unbroken run."""
-    assert takes[1].audio is not None
-    takes[1].audio.write_bytes(b"no sound")  # 0001, of part 0
+    assert examples[1].audio is not None
+    examples[1].audio.write_bytes(b"no sound")  # 0001, of part 0
     store = tmp_path / "store"
-    run(takes, store)
+    run(examples, store)
     whole = contents(store)
     (store / "train/hum/skipped.csv").unlink()  # written last
     (store / "train/hum/part-0001.parquet").unlink()
     (store / "train/hum/part-0002.parquet").unlink()
-    resumed = run(takes, store)
+    resumed = run(examples, store)
     assert (resumed.done, resumed.reused, len(resumed.skipped)) == (3, 1, 1)
     assert contents(store) == whole
 
 
-def test_extract_refuses_a_foreign_folder_and_twin_stems(tmp_path: Path, takes: list[Take]) -> None:
+def test_extract_refuses_a_foreign_folder_and_twin_stems(tmp_path: Path, examples: list[Example]) -> None:
     store = folder_of(tmp_path, foreign())
     with pytest.raises(InputError, match="of unknown origin"):
-        run(takes, store.folder)
-    twin = replace(takes[0], path="train/hum/0003.mp3")
+        run(examples, store.folder)
+    twin = replace(examples[0], path="train/hum/0003.mp3")
     with pytest.raises(InputError, match="same stem twice"):
-        run([*takes, twin], tmp_path / "store")
+        run([*examples, twin], tmp_path / "store")
     with pytest.raises(InputError, match="hum or song"):
-        extract(takes, CONFIG, tmp_path / "store", "train", "humm", progress=False)
+        extract(examples, CONFIG, tmp_path / "store", "train", "humm", progress=False)
 
 
 def test_a_foreign_store_is_accepted(tmp_path: Path) -> None:

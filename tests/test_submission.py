@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from humfind import submission
+from humfind.retrieval import submission
 from humfind.types import Answer, InputError, Ranking
 
 IDS = tuple(f"s{i:02d}" for i in range(12))

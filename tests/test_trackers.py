@@ -15,9 +15,9 @@ import pytest
 import soundfile
 
 from benchmarks.memory import measured
+from humfind.audio.load import load, resample, stream
 from humfind.config import F0Config
 from humfind.f0 import TRACKERS, Tracker, decode, make_tracker, track_file, viterbi
-from humfind.f0.audio import load, resample, stream
 from humfind.f0.spans import frames_of, spans
 from humfind.types import F0, InputError, Recording
 
@@ -57,7 +57,7 @@ def test_a_file_in_blocks_gives_the_bytes_of_one_in_memory(
     soundfile.write(tmp_path / "a.wav", np.stack([samples, 0.5 * samples], axis=1), 44_100, subtype="FLOAT")
     whole = tracker(load(tmp_path / "a.wav"))
     assert same(track_file(tracker, tmp_path / "a.wav"), whole)
-    monkeypatch.setattr("humfind.f0.audio.BLOCK_SAMPLES", 5_000)
+    monkeypatch.setattr("humfind.audio.load.BLOCK_SAMPLES", 5_000)
     assert same(track_file(tracker, tmp_path / "a.wav"), whole)
     assert whole.voiced.mean() > 0.5
 
@@ -111,7 +111,7 @@ def test_pyin_is_librosas_and_its_windows_hardly_tell(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 44_100, 48_000, 96_000])
 def test_the_stream_is_the_resampled_file(tmp_path: Path, rate_hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("humfind.f0.audio.BLOCK_SAMPLES", 4_001)
+    monkeypatch.setattr("humfind.audio.load.BLOCK_SAMPLES", 4_001)
     soundfile.write(tmp_path / "a.wav", sung(0.7, rate_hz), rate_hz, subtype="FLOAT")
     streamed = np.concatenate(list(stream(tmp_path / "a.wav", 16_000)))
     assert streamed.tobytes() == resample(load(tmp_path / "a.wav"), 16_000).samples.tobytes()

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from pytorch_metric_learning import losses as library
-from toy import toy_takes
+from toy import toy_examples
 
-from humfind import contour, metrics
+from humfind import metrics
 from humfind.config import AugmentConfig, ContourConfig, EncoderConfig, ModelConfig, RankConfig, TrainConfig
-from humfind.embed import Model
+from humfind.encoders.checkpoint import Model
+from humfind.melody import contour
 from humfind.training import augment
-from humfind.training.dataset import Batches, Take, batch, make_bank
+from humfind.training.dataset import Batches, Example, batch, make_bank
 from humfind.training.losses import make_loss
 from humfind.training.margin import margin_experiment, triplet_margins
 from humfind.training.module import learning_rate
@@ -138,12 +139,12 @@ def test_no_augmentation_is_the_identity() -> None:
 
 
 def test_training_crops_are_search_windows_when_augmentation_is_off() -> None:
-    takes = toy_takes(songs=4, hums=1, seed=0)
+    examples = toy_examples(songs=4, hums=1, seed=0)
     config = replace(TINY, train=replace(TINY.train, augment=replace(OFF, crop_spread=0.0)))
-    values, _ = batch(make_bank(takes, config), config, step=3)
+    values, _ = batch(make_bank(examples, config), config, step=3)
     every_frame = replace(config.contour, song_hop_s=config.contour.frame_s)
-    assert isinstance(takes[0].source, F0)
-    lines = [contour.from_f0(take.source, config.contour) for take in takes if isinstance(take.source, F0)]
+    assert isinstance(examples[0].source, F0)
+    lines = [contour.from_f0(take.source, config.contour) for take in examples if isinstance(take.source, F0)]
     known = np.concatenate([contour.song_windows(line, every_frame).values for line in lines])
     for crop in values:
         assert (np.abs(known - crop).max(axis=(1, 2)) == 0).any()
@@ -188,10 +189,10 @@ def test_a_mirrored_song_is_mirrored_with_all_its_hums() -> None:
 
 
 def test_upside_down_and_backwards_give_the_negated_and_reversed_crop() -> None:
-    takes = toy_takes(songs=3, hums=1, seed=0, length_s=4)
+    examples = toy_examples(songs=3, hums=1, seed=0, length_s=4)
     plain = replace(TINY, train=replace(TINY.train, augment=OFF))
     every = replace(TINY, train=replace(TINY.train, augment=replace(OFF, mirror=1.0)))
-    bank = make_bank(takes, plain)
+    bank = make_bank(examples, plain)
     straight, _ = batch(bank, plain, 0)
     turned, _ = batch(bank, every, 0)
     assert np.abs(straight[:, 0] + turned[:, 0, ::-1]).max() < 1e-5
@@ -200,7 +201,7 @@ def test_upside_down_and_backwards_give_the_negated_and_reversed_crop() -> None:
 
 def test_hidden_voicing_is_sung_throughout_and_changes_nothing_else() -> None:
     told = replace(TINY, train=replace(TINY.train, augment=OFF))
-    bank = make_bank(toy_takes(songs=3, hums=1, seed=0, length_s=3), told)
+    bank = make_bank(toy_examples(songs=3, hums=1, seed=0, length_s=3), told)
     shares = {}
     for share in (0.0, 0.5, 1.0):
         hidden = replace(told, train=replace(told.train, augment=replace(OFF, voicing=share), songs_per_batch=3))
@@ -229,7 +230,7 @@ def test_crops_of_a_song_start_together_or_anywhere() -> None:
 
 
 def test_batches_are_a_function_of_seed_and_step() -> None:
-    bank = make_bank(toy_takes(songs=8, hums=2, seed=0), TINY)
+    bank = make_bank(toy_examples(songs=8, hums=2, seed=0), TINY)
     late = Batches(bank, TINY, first_step=4)
     assert len(late) == 2
     assert torch.equal(late[1][0], Batches(bank, TINY)[5][0])
@@ -241,24 +242,24 @@ def test_batches_are_a_function_of_seed_and_step() -> None:
 
 
 def test_a_transposed_hum_gives_the_same_crops() -> None:
-    takes = toy_takes(songs=3, hums=1, seed=0)
+    examples = toy_examples(songs=3, hums=1, seed=0)
     octave_up = [
         replace(take, source=F0(take.source.hz * 2, take.source.confidence, take.source.hop_s))
-        for take in takes
+        for take in examples
         if isinstance(take.source, F0)
     ]
-    ours, theirs = (batch(make_bank(part, TINY), TINY, 0)[0] for part in (takes, octave_up))
+    ours, theirs = (batch(make_bank(part, TINY), TINY, 0)[0] for part in (examples, octave_up))
     assert np.abs(ours - theirs).max() < 1e-4
 
 
 def test_one_song_or_the_wrong_source_is_refused() -> None:
     with pytest.raises(InputError, match="1 songs"):
-        make_bank(toy_takes(songs=1, hums=1, seed=0), TINY)
+        make_bank(toy_examples(songs=1, hums=1, seed=0), TINY)
     control = replace(TINY, train=replace(TINY.train, features="spectrogram"))
     with pytest.raises(InputError, match="needs audio"):
-        make_bank(toy_takes(songs=2, hums=1, seed=0), control)
+        make_bank(toy_examples(songs=2, hums=1, seed=0), control)
     with pytest.raises(InputError, match="f0 or spectrogram"):
-        make_bank(toy_takes(2, 1, 0), replace(TINY, train=replace(TINY.train, features="chroma")))
+        make_bank(toy_examples(2, 1, 0), replace(TINY, train=replace(TINY.train, features="chroma")))
 
 
 # --- training ---------------------------------------------------------------------------------------
@@ -278,17 +279,17 @@ class Stopped(Exception):
 
 
 def test_an_interrupted_run_ends_as_the_unbroken_one_and_two_runs_agree(tmp_path: Path) -> None:
-    takes = toy_takes(songs=10, hums=2, seed=1, length_s=6)
-    whole = train(takes, TINY, tmp_path / "whole")
-    again = train(takes, TINY, tmp_path / "again")
+    examples = toy_examples(songs=10, hums=2, seed=1, length_s=6)
+    whole = train(examples, TINY, tmp_path / "whole")
+    again = train(examples, TINY, tmp_path / "again")
 
     def stop(row: dict) -> None:
         raise Stopped
 
     with pytest.raises(Stopped):
-        train(takes, TINY, tmp_path / "broken", on_validation=stop)
+        train(examples, TINY, tmp_path / "broken", on_validation=stop)
     assert len(json.loads((tmp_path / "broken" / "history.json").read_text())["losses"]) == 3
-    broken = train(takes, TINY, tmp_path / "broken")
+    broken = train(examples, TINY, tmp_path / "broken")
     for other in (again, broken):
         assert (other.losses, other.history) == (whole.losses, whole.history)
         assert other.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
@@ -301,17 +302,17 @@ def test_an_interrupted_run_ends_as_the_unbroken_one_and_two_runs_agree(tmp_path
             assert mine.keys() == theirs.keys()
             assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert [row["step"] for row in whole.history] == [3, 6]
-    finished = train(takes, TINY, tmp_path / "whole", on_validation=stop)  # nothing left to do
+    finished = train(examples, TINY, tmp_path / "whole", on_validation=stop)  # nothing left to do
     assert finished.history == whole.history
     with pytest.raises(InputError, match="another config"):
-        train(takes, replace(TINY, train=replace(TINY.train, learning_rate=1e-4)), tmp_path / "whole")
+        train(examples, replace(TINY, train=replace(TINY.train, learning_rate=1e-4)), tmp_path / "whole")
     with pytest.raises(InputError, match="another data"):
-        train(toy_takes(songs=10, hums=2, seed=2, length_s=6), TINY, tmp_path / "whole")
+        train(toy_examples(songs=10, hums=2, seed=2, length_s=6), TINY, tmp_path / "whole")
 
 
 def test_a_song_is_on_one_side_only(tmp_path: Path) -> None:
-    takes = toy_takes(songs=10, hums=2, seed=1, length_s=6)
-    result = train(takes, replace(TINY, train=replace(TINY.train, steps=1)), tmp_path)
+    examples = toy_examples(songs=10, hums=2, seed=1, length_s=6)
+    result = train(examples, replace(TINY, train=replace(TINY.train, steps=1)), tmp_path)
     assert not set(result.train_ids) & set(result.validation_ids)
     assert (len(result.train_ids), len(result.validation_ids)) == (8, 2)
     assert (result.train_hums, result.validation_hums) == (16, 4)
@@ -321,7 +322,7 @@ def test_a_song_is_on_one_side_only(tmp_path: Path) -> None:
 
 
 def test_without_held_out_hums_training_does_not_start(tmp_path: Path) -> None:
-    songs = [take for take in toy_takes(songs=10, hums=0, seed=1) if take.kind == "song"]
+    songs = [take for take in toy_examples(songs=10, hums=0, seed=1) if take.kind == "song"]
     with pytest.raises(InputError, match="0 hums"):
         train(songs, TINY, tmp_path)
 
@@ -329,29 +330,29 @@ def test_without_held_out_hums_training_does_not_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("device", "tpu"), ("precision", "8"), ("precision", "bf16")])
 def test_devices_and_precisions_that_are_not_there_are_refused(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=name):
-        train(toy_takes(10, 1, 0), replace(TINY, train=replace(TINY.train, **{name: value})), tmp_path)
+        train(toy_examples(10, 1, 0), replace(TINY, train=replace(TINY.train, **{name: value})), tmp_path)
 
 
 def test_training_learns_songs_that_it_has_never_heard(tmp_path: Path) -> None:
-    takes = toy_takes(songs=24, hums=2, seed=3, length_s=7)
+    examples = toy_examples(songs=24, hums=2, seed=3, length_s=7)
     learning = replace(
         TINY.train, songs_per_batch=12, recordings_per_song=4, steps=60, validate_every=60, validation_share=0.5
     )
     config = replace(TINY, encoder=replace(TINY.encoder, dropout=0.0), train=learning)
-    result = train(takes, config, tmp_path, rank=RankConfig(ranker="nearest"))
+    result = train(examples, config, tmp_path, rank=RankConfig(ranker="nearest"))
     assert result.history[-1]["low"] > 2 * metrics.chance(12)
     assert np.mean(result.losses[-5:]) < 0.9 * np.mean(result.losses[:5])
 
 
 def test_the_spectrogram_control_is_one_parameter_away(tmp_path: Path) -> None:
-    takes = []
-    for take in toy_takes(songs=6, hums=1, seed=0, length_s=5):
+    examples = []
+    for take in toy_examples(songs=6, hums=1, seed=0, length_s=5):
         assert isinstance(take.source, F0)
         hz = np.repeat(take.source.hz, 80)
         samples = 0.5 * np.sin(2 * np.pi * np.cumsum(hz) / 8000) * (hz > 0)
-        takes.append(Take(take.name, take.music_id, take.kind, Recording(samples.astype(np.float32), 8000)))
+        examples.append(Example(take.name, take.music_id, take.kind, Recording(samples.astype(np.float32), 8000)))
     control = replace(TINY, train=replace(TINY.train, features="spectrogram", steps=2))
-    result = train(takes, control, tmp_path)
+    result = train(examples, control, tmp_path)
     assert 0 <= result.history[-1]["validation_mrr"] <= 1
     model = Model.load(result.checkpoint)
     stem = model.network.state_dict()["stem.0.weight"]
@@ -379,8 +380,8 @@ def test_unit_vectors_are_at_most_so_far_apart_on_average() -> None:
 
 
 def test_margin_experiment_has_a_row_a_choice() -> None:
-    takes = toy_takes(songs=12, hums=1, seed=1, length_s=6)
-    rows = margin_experiment(takes, TINY, margins=(0.2, 2.0), steps=3)
+    examples = toy_examples(songs=12, hums=1, seed=1, length_s=6)
+    rows = margin_experiment(examples, TINY, margins=(0.2, 2.0), steps=3)
     assert [(row.normalise, row.margin) for row in rows] == [(True, 0.2), (True, 2.0), (False, 0.2), (False, 2.0)]
     for row in rows:
         assert row.low <= row.mrr <= row.high

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from humfind.contour import semitones_to_hz
-from humfind.training.dataset import Take
+from humfind.melody.contour import semitones_to_hz
+from humfind.training.dataset import Example
 from humfind.types import F0
 
 
@@ -25,17 +25,17 @@ def melody_f0(
     return F0(hz, voiced.astype(np.float32), hop_s)
 
 
-def toy_takes(songs: int, hums: int, seed: int, length_s: float = 10.0) -> list[Take]:
+def toy_examples(songs: int, hums: int, seed: int, length_s: float = 10.0) -> list[Example]:
     """``songs`` melodies, each once as written and ``hums`` times hummed."""
     rng = np.random.default_rng(seed)
-    takes = []
+    examples = []
     for song in range(songs):
         count = int(length_s / 0.4)
         notes = 60 + np.clip(np.cumsum(rng.integers(-4, 5, count)), -10, 10).astype(float)
         lengths_s = rng.choice([0.2, 0.4, 0.8], count, p=[0.4, 0.4, 0.2])
         music_id = f"{song:04d}"
-        takes.append(Take(f"s{music_id}.mp3", music_id, "song", melody_f0(rng, notes, lengths_s, False)))
+        examples.append(Example(f"s{music_id}.mp3", music_id, "song", melody_f0(rng, notes, lengths_s, False)))
         for hum in range(hums):
             f0 = melody_f0(rng, notes, lengths_s, True)
-            takes.append(Take(f"h{music_id}-{hum}.mp3", music_id, "hum", f0))
-    return takes
+            examples.append(Example(f"h{music_id}-{hum}.mp3", music_id, "hum", f0))
+    return examples

@@ -13,14 +13,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from humfind.aside import write_json
 from humfind.config import F0Config, ModelConfig
 from humfind.data import demo
 from humfind.data.identity import DEMO_MARKER, RECORD, demo_recipe
 from humfind.data.zalo import KINDS, load_split
 from humfind.f0.extract import extract
 from humfind.f0.store import parts, read_manifest, read_part, write_part
-from humfind.predict import predict, training_takes
+from humfind.retrieval.predict import predict, training_examples
+from humfind.runtime.files import atomic_write_json
 from humfind.training.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,8 +48,8 @@ def main() -> None:
                 forget_checksums(store / split / kind)
         base = ModelConfig()
         config = replace(base, train=replace(base.train, steps=STEPS))
-        takes, _, music_ids = training_takes(meta, store)
-        checkpoint = train(takes, config, Path(scratch) / "model", music_ids=music_ids).checkpoint
+        examples, _, music_ids = training_examples(meta, store)
+        checkpoint = train(examples, config, Path(scratch) / "model", music_ids=music_ids).checkpoint
         out = ROOT / "submissions" / "demo-tiny.csv"
         print(predict(meta, "public_test", out, store, model=str(checkpoint)).report)
 
@@ -58,7 +58,7 @@ def write_recipe(store: Path, data: Path) -> None:
     """Which demo set the store is of, wherever that is made."""
     recipe = demo_recipe(data)
     assert recipe is not None
-    write_json(store / RECORD, asdict(recipe))
+    atomic_write_json(store / RECORD, asdict(recipe))
 
 
 def forget_checksums(folder: Path) -> None:

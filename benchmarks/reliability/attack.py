@@ -39,9 +39,9 @@ ACTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u20
 
 
 WORDS = """Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it in a
-way drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one line where
-it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers where the
-status is 0, within {seconds:.0f} s and {gb} GB; after a signal, the same command again answers as if undisturbed."""
+way drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one line
+where it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers where
+the status is 0, within {seconds:.0f} s and {gb} GB; after a signal, the same command again answers as if undisturbed."""
 
 
 @dataclass(frozen=True)
@@ -264,10 +264,10 @@ def campaign(numbers: Sequence[int], seed: int, verbose: bool = False) -> list[V
         world.make(clean)
         for name in (
             "humfind.cli",
-            "humfind.predict",
-            "humfind.embed",
+            "humfind.retrieval.predict",
+            "humfind.encoders.checkpoint",
             "humfind.training.train",
-            "humfind.leaks",
+            "humfind.data.audit",
             "mido",
         ):
             importlib.import_module(name)

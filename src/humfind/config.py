@@ -130,7 +130,9 @@ class DtwConfig:
     """The alignment of a whole hum with a song. Costs are minus logarithms of likelihoods."""
 
     frame_s: float = 0.12  # of hum and song; a multiple of the contour's
-    again: int = 100  # recordings that are aligned in such frames, the best of a first look in frames twice as long
+    rescore_top: int = (
+        100  # recordings that are aligned in such frames, the best of a first look in frames twice as long
+    )
     error_semitones: float = 0.6  # spread of a sung pitch about the song's
     stray_share: float = 0.15  # of the likelihood that does not care for pitch: slips, wrong notes
     hold_s: float = 0.3  # a pitch is held so long into a rest; the remainder of the rest is left out

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from humfind.aside import ENDING, sweep, write_aside
 from humfind.config import DEMO_SIZES, DemoConfig
 from humfind.data import tunebooks
 from humfind.data.abc import Tune
 from humfind.data.demo_plan import Job, SongPlan, plan_files, plan_songs, rng_of
 from humfind.data.identity import DEMO_MARKER as MARKER
-from humfind.lock import writing
+from humfind.runtime.files import ENDING, atomic_write, remove_partial_files
+from humfind.runtime.lock import writing
 from humfind.synth import hum as hummer
 from humfind.synth import song as band
 from humfind.synth import voice
@@ -99,7 +99,7 @@ def _make(config: DemoConfig, out: Path, wanted: dict[str, Any], workers: int) -
 
 def ensure(size: str = "small") -> Path:
     """The folder of the embedded data set of this size, made first where it is missing: data/demo-SIZE."""
-    from humfind.paths import home
+    from humfind.runtime.paths import home
 
     out = home() / "data" / f"demo-{size}"
     make(size, out)
@@ -133,7 +133,7 @@ def _sweep(out: Path, names: Sequence[str]) -> None:
     for name in names:
         written.setdefault((out / name).parent, set()).add(Path(name).name)
     for folder, own in written.items():
-        sweep(folder, own.__contains__)
+        remove_partial_files(folder, own.__contains__)
 
 
 def _make_files(jobs: list[Job], out: Path, workers: int) -> float:
@@ -168,7 +168,7 @@ def _make_file(job: Job, out: Path) -> float:
     path = out / job.path
     if not path.is_file():
         samples, rate_hz = _sound(job)
-        write_aside(path, encode_mp3(samples, rate_hz, job.bitrate_kbps), str(os.getpid()))
+        atomic_write(path, encode_mp3(samples, rate_hz, job.bitrate_kbps), str(os.getpid()))
     return float(soundfile.info(path).duration)
 
 
@@ -239,4 +239,4 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[str, ...]])
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_aside(path, text.encode(), str(os.getpid()))
+    atomic_write(path, text.encode(), str(os.getpid()))

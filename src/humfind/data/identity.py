@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from humfind import paths
-from humfind.aside import read_json, write_json
+from humfind.runtime import paths
+from humfind.runtime.files import atomic_write_json, read_json
 from humfind.types import InputError
 
 RECORD = "dataset.json"
@@ -115,7 +115,7 @@ def _data_set(data: Path, key: bytes) -> DataSet:
 
 def _write(folder: Path, dataset: DataSet) -> None:
     name = os.fsencode(dataset.name).decode("utf-8", "replace")  # JSON holds text alone
-    write_json(folder / RECORD, {"name": name, "sha256": dataset.sha256})
+    atomic_write_json(folder / RECORD, {"name": name, "sha256": dataset.sha256})
 
 
 def _files_in(folder: Path) -> bool:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.aside import LARGEST_TEXT, require_file
 from humfind.data.abc import parse_tune, split_tunes
+from humfind.runtime.files import LARGEST_TEXT, require_file
 from humfind.types import Floats, InputError
 
 HOP_S = 0.01
@@ -56,7 +56,7 @@ def _decoded(content: bytes) -> str:
     return content.decode("utf-8", "replace")
 
 
-def line_of(rows: NDArray[np.float64]) -> Floats:
+def pitch_sequence_of(rows: NDArray[np.float64]) -> Floats:
     """(n, 3) start_s, end_s, midi -> (frames,) Hz."""
     if len(rows) == 0:
         raise NoMelodyError("no notes")
@@ -77,11 +77,11 @@ def read(path: Path) -> Iterator[tuple[str, str, Floats]]:
     suffix = path.suffix.lower()
     _require_file(path)
     if suffix in (".mid", ".midi"):
-        yield "", path.stem, line_of(midi_rows(path))
+        yield "", path.stem, pitch_sequence_of(midi_rows(path))
     elif suffix == ".abc":
         yield from _abc(path)
     elif suffix in (".krn", ".kern"):
-        yield "", path.stem, line_of(_kern_rows(path))
+        yield "", path.stem, pitch_sequence_of(_kern_rows(path))
     else:
         raise NoMelodyError(f"a {suffix or 'nameless'} file; known are {', '.join(SUFFIXES)}")
 
@@ -161,7 +161,7 @@ def _abc(path: Path) -> Iterator[tuple[str, str, Floats]]:
             continue
         second = 60.0 / (tune.tempo if isinstance(tune.tempo, float | int) and tune.tempo > 0 else SHEET_TEMPO)
         rows = np.stack([melody.start_q, melody.start_q + melody.length_q, melody.midi], axis=1).astype(np.float64)
-        yield tune.number, tune.title, line_of(rows * [second, second, 1.0])
+        yield tune.number, tune.title, pitch_sequence_of(rows * [second, second, 1.0])
         found += 1
     if not found:
         raise NoMelodyError(reasons[0] if reasons else "no tune (a line X: begins each)")

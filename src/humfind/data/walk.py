@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from humfind.printable import printable
+from humfind.runtime.printable import printable
 
 NOT_TEXT = "its name is not UTF-8; rename it"
 

@@ -26,9 +26,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from humfind.aside import LARGEST_TABLE, require_file
 from humfind.data.walk import NOT_TEXT, is_text
-from humfind.printable import printable
+from humfind.runtime.files import LARGEST_TABLE, require_file
+from humfind.runtime.printable import printable
 from humfind.types import InputError, normal_form
 
 SPLITS = ("train", "public_test", "private_test")

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from humfind.config import EncoderConfig
-from humfind.cores import cores
+from humfind.runtime.cores import cores
 from humfind.types import InputError
 
 

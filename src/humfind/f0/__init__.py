@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from humfind.audio.load import stream
 from humfind.config import F0Config
-from humfind.f0.audio import stream
 from humfind.types import F0, Floats, InputError, Recording
 
 

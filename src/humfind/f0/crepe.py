@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from humfind.audio.load import resample
 from humfind.config import F0Config
 from humfind.f0 import decode
-from humfind.f0.audio import resample
 from humfind.f0.crepe_network import BATCH, BINS, FRAME, MODELS, load_weights
 from humfind.f0.spans import audible, frames_of, spans
 from humfind.f0.torchcrepe import RATE_HZ, THRESHOLD, hop_samples

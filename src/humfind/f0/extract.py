@@ -22,7 +22,6 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from humfind.aside import write_aside
 from humfind.config import F0Config
 from humfind.data.zalo import csv_line, stem
 from humfind.f0 import Tracker, make_tracker, track_file
@@ -39,7 +38,8 @@ from humfind.f0.store import (
     read_skipped,
     write_part,
 )
-from humfind.lock import writing
+from humfind.runtime.files import atomic_write
+from humfind.runtime.lock import writing
 from humfind.types import InputError
 
 SKIPPED_HEADER = ["path", "reason", "source_sha256"]
@@ -248,7 +248,7 @@ def _write_skipped(folder: Path, skipped: Sequence[Skip]) -> None:
         path.unlink(missing_ok=True)
         return
     rows = [SKIPPED_HEADER, *((skip.path, skip.reason, skip.source_sha256) for skip in skipped)]
-    write_aside(path, "".join(map(csv_line, rows)).encode())
+    atomic_write(path, "".join(map(csv_line, rows)).encode())
 
 
 class _Bar:

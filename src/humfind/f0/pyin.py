@@ -12,8 +12,8 @@ from importlib import metadata
 
 import numpy as np
 
+from humfind.audio.load import resample
 from humfind.config import F0Config
-from humfind.f0.audio import resample
 from humfind.types import F0, Floats, InputError, Recording
 
 RATE_HZ = 16_000

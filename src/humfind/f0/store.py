@@ -20,9 +20,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import read_json, require_regular_file, sweep, write_aside
 from humfind.data.zalo import stem
 from humfind.f0.columns import is_text, lists, numbers, optional_text, texts
+from humfind.runtime.files import atomic_write, read_json, remove_partial_files, require_regular_file
 from humfind.types import F0, InputError
 
 KINDS = ("hum", "song")
@@ -201,7 +201,7 @@ def open_for_writing(folder: Path, manifest: Manifest) -> None:
     Raises InputError where parts made in another way, or in an unknown one, are there already.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder, lambda name: WRITTEN.fullmatch(name) is not None)
+    remove_partial_files(folder, lambda name: WRITTEN.fullmatch(name) is not None)
     present = read_manifest(folder)
     mend = "choose another store or delete this folder"
     if present is None and parts(folder):
@@ -212,7 +212,7 @@ def open_for_writing(folder: Path, manifest: Manifest) -> None:
         raise InputError(f"{folder / MANIFEST}: not what was asked for ({differ}); {mend}")
     if present is None:
         text = json.dumps(asdict(manifest), indent=2) + "\n"
-        write_aside(folder / MANIFEST, text.encode())
+        atomic_write(folder / MANIFEST, text.encode())
 
 
 def write_part(folder: Path, number: int, rows: Sequence[StoredF0], skipped: Sequence[Skip] = ()) -> Path:
@@ -234,7 +234,7 @@ def write_part(folder: Path, number: int, rows: Sequence[StoredF0], skipped: Seq
         table = table.replace_schema_metadata({SKIPPED_KEY: absent})
     path = part_path(folder, number)
     floats = ["hz.list.element", "confidence.list.element"]
-    write_aside(
+    atomic_write(
         path,
         lambda file: pq.write_table(
             table,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from humfind.audio.load import resample
 from humfind.config import F0Config
-from humfind.cores import cores
-from humfind.f0.audio import resample
+from humfind.runtime.cores import cores
 from humfind.types import F0, Floats, InputError, Recording
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from importlib import metadata
 import numpy as np
 import torch
 
+from humfind.audio.load import resample
 from humfind.config import F0Config
-from humfind.cores import cores
 from humfind.f0 import decode
-from humfind.f0.audio import resample
 from humfind.f0.crepe_network import BATCH, BINS, FRAME, Network
 from humfind.f0.spans import audible, frames_of, spans
+from humfind.runtime.cores import cores
 from humfind.types import F0, Floats, InputError, Recording
 
 RATE_HZ = 16_000

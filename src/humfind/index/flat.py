@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from humfind.aside import require_regular_file, require_stored, write_aside
+from humfind.runtime.files import atomic_write, require_regular_file, require_stored
 from humfind.types import Floats, InputError, Ints
 
 SPARE = 16  # candidates beyond k: enough for all but the closest ties
@@ -131,7 +131,7 @@ class FlatIndex:
             file.write(head)
             file.write(self._halves.data)
 
-        write_aside(path, write)
+        atomic_write(path, write)
 
     @classmethod
     def load(cls, path: Path) -> FlatIndex:

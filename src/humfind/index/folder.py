@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import write_aside
 from humfind.config import F0Config, ModelConfig, from_dict, require_sane
 from humfind.index.flat import FlatIndex, halved
 from humfind.index.parts import index_folder, open_version, read_table, replace_version
+from humfind.runtime.files import atomic_write
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows, normal_form
 
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
@@ -184,7 +184,7 @@ class Index:
         writers = {
             "songs": _table_writer(pa.Table.from_pylist(songs, SCHEMAS["songs"]), use_dictionary=False),
             "windows": _table_writer(pa.table(windows, SCHEMAS["windows"])),
-            "contours": lambda path: write_aside(path, self._write_contours),
+            "contours": lambda path: atomic_write(path, self._write_contours),
             "vectors": self.engine.save,
         }
         counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.engine)}
@@ -241,7 +241,7 @@ def _contour_table(contours: Sequence[Contour | None]) -> pa.Table:
 
 
 def _table_writer(table: pa.Table, **options: Any) -> Callable[[Path], None]:
-    return lambda path: write_aside(path, lambda file: pq.write_table(table, file, **options))
+    return lambda path: atomic_write(path, lambda file: pq.write_table(table, file, **options))
 
 
 def _require_sane_info(info: IndexInfo) -> None:

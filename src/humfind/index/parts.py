@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humfind.aside import read_json, require_regular_file, require_stored, write_json
-from humfind.lock import lock_path, writing
+from humfind.runtime.files import atomic_write_json, read_json, require_regular_file, require_stored
+from humfind.runtime.lock import lock_path, writing
 from humfind.types import InputError
 
 FORMAT_VERSION = 3
@@ -104,7 +104,7 @@ def replace_version(folder: Path, writers: Mapping[str, Write], about: Mapping[s
                 path = staging / f"{part}{ENDINGS[part]}"
                 write(path)
                 names[part] = f"{part}-{content_hash(path)}{ENDINGS[part]}"
-            write_json(staging / ABOUT, {"format_version": FORMAT_VERSION, **about, "parts": names})
+            atomic_write_json(staging / ABOUT, {"format_version": FORMAT_VERSION, **about, "parts": names})
             for part, name in names.items():
                 os.replace(staging / f"{part}{ENDINGS[part]}", folder / name)
             os.replace(staging / ABOUT, folder / ABOUT)

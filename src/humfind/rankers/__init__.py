@@ -1,7 +1,7 @@
 """Hits -> ranking. Every ranker is ``rank(query, hits, k) -> Ranking``; what else it needs, its constructor takes.
 
 A ranking has k distinct songs, fewer only where the hits name fewer. What a ranker answers does not depend on
-how many hits it was given beyond those that ``humfind.search.find_hits`` guarantees.
+how many hits it was given beyond those that ``humfind.retrieval.search.find_hits`` guarantees.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from humfind.config import RankConfig
-from humfind.rankers.dtw import Dtw
+from humfind.rankers.dtw.ranker import Dtw
 from humfind.rankers.fusion import Fusion
 from humfind.rankers.nearest import Nearest
 from humfind.rankers.sequence import Sequence, Windowed

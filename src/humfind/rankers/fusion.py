@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import RankConfig
-from humfind.rankers.diagonals import Projected
-from humfind.rankers.dtw import Dtw, Evidence, ranking_of
+from humfind.rankers.dtw.ranker import Dtw, Evidence, ranking_of
 from humfind.rankers.sequence import Sequence, Windowed
+from humfind.rankers.window_matching import Projected
 from humfind.types import Contour, Hits, Query, Ranking
 
 ONE_PITCH, HELD = 0.75, 0.95  # semitones about the median within which so much of a hum lies that has no melody
@@ -33,7 +33,7 @@ class Fusion:
         self.songs, self.weights = songs, config.fusion
         many = len(songs.recording_song) > self.weights.exhaustive
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
-        few = replace(config.dtw, tempos=config.dtw.tempos[:1], again=len(songs.recording_song))
+        few = replace(config.dtw, tempos=config.dtw.tempos[:1], rescore_top=len(songs.recording_song))
         self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), Sequence(songs)
         self.projected = Projected(self.sequence.whole, self.weights.directions) if many else None
 

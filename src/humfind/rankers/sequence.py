@@ -18,10 +18,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.rankers.diagonals import Diagonal, Engine, Group, Look, Pieces, Projected, groups
-from humfind.rankers.dtw import ranking_of
-from humfind.rankers.evalue import BLOCK_S, NOWHERE, Chance, Weights, alike_blocks, block_weights, drawn, log_evalues
-from humfind.rankers.lines import Places, ends_of
+from humfind.rankers.dtw.pitch_sequence import CandidateRegions, ends_of
+from humfind.rankers.dtw.ranker import ranking_of
+from humfind.rankers.null_model import (
+    BLOCK_S,
+    NOWHERE,
+    NullModel,
+    Weights,
+    alike_blocks,
+    block_weights,
+    log_evalues,
+    null_sample,
+)
+from humfind.rankers.window_matching import Diagonal, Engine, Group, Projected, RowRanges, WindowTable, groups
 from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
 
 CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
@@ -72,7 +81,7 @@ class Sequence:
         self.places = windows * (hop_s / BLOCK_S)
         self.alike = _alike(songs.contours, self.block_owner, block[begins])
         begin = np.searchsorted(songs.recording, np.arange(recordings + 1))
-        self.whole = Look(songs.engine, np.cumsum(begins) - 1, begin, hop_s)
+        self.whole = WindowTable(songs.engine, np.cumsum(begins) - 1, begin, hop_s)
 
     def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
         log_e, tempo = self.evidence(query)
@@ -83,7 +92,7 @@ class Sequence:
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         least = self._least(asked, self.whole, self.whole.groups)
-        null = [Chance.of(distances, self._weights) for distances in least]
+        null = [NullModel.of(distances, self._weights) for distances in least]
         return _log_e(least, ratios, self.block_owner, self.places, null)
 
     @cached_property
@@ -93,41 +102,41 @@ class Sequence:
 
     def shortlist(
         self, query: Query, projected: Projected, likely: int, count: int
-    ) -> tuple[Places, NDArray[np.float64]]:
+    ) -> tuple[CandidateRegions, NDArray[np.float64]]:
         """The ``count`` places where the hum is likeliest to lie, and the log E-values of all recordings, by those
         places alone that are among the ``likely`` best along few directions, at few tempos and in windows twice as far
         apart: NOWHERE for recordings that have none."""
-        sample = drawn(len(self.places), int(self.blocks[-1]), CHANCE)
+        sample = null_sample(len(self.places), int(self.blocks[-1]), CHANCE)
         told = np.flatnonzero(sample[self.block_owner])
         weight = block_weights(self.block_owner[told], self.alike[told])
         ratios = _tempos(query, FIRST_TEMPOS)
         few = projected.look
         asked = _asked(query, ratios, few.hop_s, projected.axes)
         first = self._least(asked, few, few.groups)
-        null = [Chance.of(distances[told], weight) for distances in first]
+        null = [NullModel.of(distances[told], weight) for distances in first]
         chosen = self._likeliest(first, ratios, null, likely)
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
         least = self._least(asked, self.whole, groups(self.whole.recordings(sample) + near))
         owner, every = self.block_owner[chosen], np.arange(len(chosen))
-        null = [Chance.of(distances[told], weight) for distances in least]
+        null = [NullModel.of(distances[told], weight) for distances in least]
         by_block, tempo = _log_e(least[:, chosen], ratios, every, self.places[owner], null)
         log_e = np.full(len(self.places), NOWHERE)
         np.minimum.at(log_e, owner, by_block)
         best = np.argsort(by_block, kind="stable")[:count]
         start_s = BLOCK_S * np.floor(self.songs.start_s[self.block_begin[chosen[best]]] / BLOCK_S)
         end_s = start_s + BLOCK_S + LONGER * query.contour.length_s / tempo[best]
-        return Places(owner[best], start_s - ROOM_S, end_s + ROOM_S), log_e
+        return CandidateRegions(owner[best], start_s - ROOM_S, end_s + ROOM_S), log_e
 
-    def _around(self, blocks: Ints, reach: int) -> Pieces:
+    def _around(self, blocks: Ints, reach: int) -> RowRanges:
         """Blocks, each with the windows that a hum reaches from its last place."""
         end = self.block_begin[blocks + 1]
-        return Pieces(
+        return RowRanges(
             self.block_begin[blocks], end, np.minimum(end + reach, self.whole.begin[self.block_owner[blocks] + 1])
         )
 
-    def _least(self, asked: list[Diagonal], look: Look, compared: Iterable[Group]) -> Floats:
+    def _least(self, asked: list[Diagonal], look: WindowTable, compared: Iterable[Group]) -> Floats:
         """(tempos, blocks): the smallest mean squared distance along a diagonal from a place of each block, infinity
         where none was compared. asked: the hum at each tempo."""
         vectors = np.concatenate([one.vectors for one in asked])
@@ -143,7 +152,7 @@ class Sequence:
                 one.compare(mine, begin, block, squares, least[row])
         return least[:, :-1]
 
-    def _likeliest(self, least: Floats, ratios: Floats, null: Sequence_[Chance], count: int) -> Ints:
+    def _likeliest(self, least: Floats, ratios: Floats, null: Sequence_[NullModel], count: int) -> Ints:
         """The ``count`` blocks by whose match their recordings have the smallest E-values, at whichever tempo. null:
         what chance does at each."""
         share = min(1.0, 2 * count / least.shape[1])
@@ -208,7 +217,7 @@ def _asked(query: Query, ratios: Floats, hop_s: float, axes: Floats | None = Non
 
 
 def _log_e(
-    least: Floats, ratios: Floats, owner: Ints, places: NDArray[np.float64], null: Sequence_[Chance]
+    least: Floats, ratios: Floats, owner: Ints, places: NDArray[np.float64], null: Sequence_[NullModel]
 ) -> tuple[NDArray[np.float64], Floats]:
     """Of each of those that have ``places``: the log E-value of the best of its blocks, and at which of the tempos.
     least: (tempos, blocks). owner: (blocks,). null: what chance does at each tempo."""
@@ -221,7 +230,7 @@ def _log_e(
 
 
 def _at_tempo(
-    ratio: np.float32, distances: Floats, owner: Ints, places: NDArray[np.float64], chance: Chance
+    ratio: np.float32, distances: Floats, owner: Ints, places: NDArray[np.float64], chance: NullModel
 ) -> NDArray[np.float64]:
     """``_log_e`` at one of the tempos."""
     found = log_evalues(distances.astype(np.float64), owner, places, chance)

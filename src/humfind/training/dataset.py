@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from humfind import contour, spectrogram
+from humfind.audio import mel as spectrogram
 from humfind.config import ModelConfig
+from humfind.melody import contour
 from humfind.training.augment import crops, mask_rows, mirrored, source_frames, starts
 from humfind.training.sampler import draw
 from humfind.types import F0, Bools, Floats, InputError, Ints, Recording, normal_form
@@ -26,7 +27,7 @@ KINDS = ("hum", "song")
 
 
 @dataclass(frozen=True)
-class Take:
+class Example:
     """One recording to learn from. music_id: in normal form. kind: hum | song. source: its f0, or its audio for the
     control."""
 
@@ -67,26 +68,26 @@ class Bank:
         return digest.hexdigest()
 
 
-def make_bank(takes: Sequence[Take], config: ModelConfig) -> Bank:
+def make_bank(examples: Sequence[Example], config: ModelConfig) -> Bank:
     """Contours (or spectrograms) of ``takes``, in their order. Raises InputError for fewer than two songs."""
-    music_ids = tuple(sorted({take.music_id for take in takes}))
+    music_ids = tuple(sorted({take.music_id for take in examples}))
     if len(music_ids) < 2:
         raise InputError(f"training: {len(music_ids)} songs; at least two are needed to tell apart")
     row_of = {music_id: row for row, music_id in enumerate(music_ids)}
-    rows, voiced = zip(*(_frames(take, config) for take in takes), strict=True)
+    rows, voiced = zip(*(_frames(take, config) for take in examples), strict=True)
     length = np.array([len(part) for part in voiced], dtype=np.int64)
     return Bank(
         rows=np.concatenate(rows),
         voiced=np.concatenate(voiced),
         first=np.cumsum(length) - length,
         length=length,
-        song=np.array([row_of[take.music_id] for take in takes], dtype=np.int64),
-        is_hum=np.array([take.kind == "hum" for take in takes]),
+        song=np.array([row_of[take.music_id] for take in examples], dtype=np.int64),
+        is_hum=np.array([take.kind == "hum" for take in examples]),
         music_ids=music_ids,
     )
 
 
-def _frames(take: Take, config: ModelConfig) -> tuple[Floats, Bools]:
+def _frames(take: Example, config: ModelConfig) -> tuple[Floats, Bools]:
     if config.train.features == "spectrogram":
         if not isinstance(take.source, Recording):
             raise InputError(f"{take.name}: the spectrogram control needs audio, there is only f0")

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from humfind.config import AugmentConfig, ModelConfig
-from humfind.embed import Model
-from humfind.training.dataset import Take, batch, make_bank
+from humfind.encoders.checkpoint import Model
+from humfind.training.dataset import Example, batch, make_bank
 from humfind.training.train import train
 from humfind.types import Bools, Floats, Ints
 
@@ -46,7 +46,7 @@ class MarginRow:
 
 
 def margin_experiment(
-    recordings: Sequence[Take],
+    recordings: Sequence[Example],
     base: ModelConfig,
     margins: Sequence[float] = (0.2, 1.0, 2.0),
     normalise: Sequence[bool] = (True, False),
@@ -86,7 +86,7 @@ def triplet_margins(distance: Floats, song: Ints) -> tuple[Floats, Floats, Float
     return distance[matching], distance[~same], np.concatenate(gaps)
 
 
-def _row(recordings: Sequence[Take], config: ModelConfig) -> MarginRow:
+def _row(recordings: Sequence[Example], config: ModelConfig) -> MarginRow:
     with TemporaryDirectory() as folder:
         result = train(recordings, config, Path(folder))
         model = Model.load(result.checkpoint)

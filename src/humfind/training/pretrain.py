@@ -34,7 +34,7 @@ from humfind.data.tunebooks import read_books
 from humfind.synth.hum import HOP_S, perform
 from humfind.synth.melody import Notes, from_lengths, pitch_line, sung_tempo, timed
 from humfind.synth.mix import heard_in_mix
-from humfind.training.dataset import Take
+from humfind.training.dataset import Example
 from humfind.training.train import train
 from humfind.types import F0, Floats
 
@@ -73,22 +73,22 @@ def main() -> None:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     config = replace(CONFIG, train=replace(CONFIG.train, steps=asked.steps))
-    takes = list(takes_of(melodies(asked.pop909)))
-    result = train(takes, config, asked.out, rank=RankConfig(ranker="nearest"), corpus=CORPUS)
+    examples = list(examples_of(melodies(asked.pop909)))
+    result = train(examples, config, asked.out, rank=RankConfig(ranker="nearest"), corpus=CORPUS)
     print(f"{result.checkpoint}: best at step {result.best_step}, {result.seconds / 60:.0f} min")
 
 
-def takes_of(tunes: Iterable[tuple[str, Notes]]) -> Iterator[Take]:
+def examples_of(tunes: Iterable[tuple[str, Notes]]) -> Iterator[Example]:
     """Each piece of each melody: as a song, as heard in a mix, and ``HUMS`` times hummed. The same at every call."""
     for number, (name, notes) in enumerate(tqdm(list(tunes), desc="humming", unit="melody")):
         rng = np.random.default_rng([0, number])
         for row, piece in enumerate(_pieces(notes, rng)):
             music_id = f"{name}-{row}"
             written = pitch_line(piece)
-            yield Take(f"{music_id}-song", music_id, "song", sure(written))
-            yield Take(f"{music_id}-mix", music_id, "song", sure(heard_in_mix(written, HOP_S, rng)))
+            yield Example(f"{music_id}-song", music_id, "song", sure(written))
+            yield Example(f"{music_id}-mix", music_id, "song", sure(heard_in_mix(written, HOP_S, rng)))
             for hum in range(HUMS):
-                yield Take(f"{music_id}-hum{hum}", music_id, "hum", sure(perform(piece, rng, HUMMER).hz))
+                yield Example(f"{music_id}-hum{hum}", music_id, "hum", sure(perform(piece, rng, HUMMER).hz))
 
 
 def melodies(pop909: Path) -> Iterator[tuple[str, Notes]]:

@@ -16,7 +16,7 @@ import safetensors
 from safetensors.torch import save
 from torch import Tensor
 
-from humfind.aside import write_aside
+from humfind.runtime.files import atomic_write
 from humfind.types import InputError
 
 
@@ -32,7 +32,7 @@ class State:
         named = {f"network/{name}": value for name, value in self.network.items()}
         named |= {f"optimiser/{name}": value for name, value in self.optimiser.items()}
         plain = {name: value.detach().cpu().contiguous() for name, value in named.items()}
-        write_aside(path, save(plain, {"about": json.dumps(dict(self.about))}))
+        atomic_write(path, save(plain, {"about": json.dumps(dict(self.about))}))
 
     @classmethod
     def load(cls, path: Path) -> State:

@@ -27,13 +27,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from humfind.aside import write_json
 from humfind.config import ModelConfig, RankConfig, TrainConfig, to_dict
 from humfind.data.zalo import split_by_song
-from humfind.embed import Model, input_channels
 from humfind.encoders import build
-from humfind.lock import writing
-from humfind.training.dataset import Bank, Batches, Take, make_bank
+from humfind.encoders.checkpoint import Model, input_channels
+from humfind.runtime.files import atomic_write_json
+from humfind.runtime.lock import writing
+from humfind.training.dataset import Bank, Batches, Example, make_bank
 from humfind.training.module import MetricModule, optimiser_tensors
 from humfind.training.state import State
 from humfind.training.validation import validate
@@ -61,7 +61,7 @@ class TrainResult:
 
 
 def train(
-    recordings: Sequence[Take],
+    recordings: Sequence[Example],
     config: ModelConfig,
     out: Path,
     resume: bool = True,
@@ -122,7 +122,7 @@ class _Keeper(lightning.Callback):
         config: ModelConfig,
         out: Path,
         bank: Bank,
-        held_out: list[Take],
+        held_out: list[Example],
         rank: RankConfig,
         on_validation: Callable[[HistoryRow], None] | None,
     ) -> None:
@@ -212,7 +212,7 @@ class _Keeper(lightning.Callback):
         return {"history": self.history, "losses": self.losses, "seconds": round(self.seconds, 2)}
 
     def _keep_history(self) -> None:
-        write_json(self.out / "history.json", self._progress())
+        atomic_write_json(self.out / "history.json", self._progress())
 
     def _resumed(self) -> State | None:
         """The state in ``out``, its losses and history taken over; None where there is none."""

@@ -1,0 +1,435 @@
+"""The commands. Each is thin: it fills config.py's dataclasses, calls the library and prints.
+
+Exit status: 0 done; 2 the user can mend it (one line on stderr); 1 a bug (with its trace); 130 interrupted.
+Everything heavy is imported inside the command that needs it, so that ``humfind --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import io
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from humfind.cli.importers import corpora
+from humfind.runtime.printable import printable, say, to_json
+
+if TYPE_CHECKING:
+    from humfind.config import F0Config
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Hum ten seconds of a song, get the song.",
+)
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="a data set in the competition's layout")]
+Split = Annotated[str, typer.Option(help="train | public_test | private_test")]
+Store = Annotated[
+    Path | None, typer.Option("--f0", help="f0 store [default: crepe_freq/<dataset>/<tracker>]", metavar="STORE")
+]
+Checkpoint = Annotated[
+    str,
+    typer.Option("--model", help="pretrained | a model.safetensors [default: runs/<dataset>/model/]", metavar="CKPT"),
+]
+Tracker = Annotated[
+    str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
+]
+ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
+RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
+Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
+
+
+@app.command("demo-data")
+def demo_data(
+    out: Annotated[Path, typer.Option(help="folder to make")],
+    size: Annotated[str, typer.Option(help="tiny | small | full")] = "small",
+) -> None:
+    """Make the demo data set from old tune books."""
+    from humfind.data import demo
+
+    made = demo.make(size, out)
+    _show({name: value for name, value in made.items() if not isinstance(value, dict)})
+
+
+@app.command()
+def run(
+    data: Annotated[Path | None, typer.Option(help="data set [default: the small demo set]")] = None,
+    name: Annotated[str, typer.Option(help="results go to runs/<name>/ [default: the data set's name]")] = "",
+    notebook: Annotated[list[str] | None, typer.Option(help="only these, by their first letters: 03")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", help="notebook parameter, name=value")] = None,
+) -> None:
+    """Run the five notebooks headless."""
+    from humfind.notebooks import runner
+    from humfind.types import InputError
+
+    given = [item.partition("=") for item in parameter or []]
+    for left, equals, _ in given:
+        if not equals:
+            raise InputError(f"-p {left}: not name=value; write for example -p steps=200")
+    try:
+        summary = runner.run(data, name, notebook or None, {left: right for left, _, right in given})
+    except runner.NotebookError as error:  # its message is the failing cell, its error and nothing else
+        say(error, error=True)
+        raise typer.Exit(1) from error
+    say(runner.closing_text(summary))
+    say(f"report: {runner.report_of(summary)}")
+
+
+@app.command()
+def f0(
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="store [default: crepe_freq/<dataset>/<tracker>]")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="only these [default: all that are there]")] = None,
+    tracker: Tracker = "",
+) -> None:
+    """Track the pitch of every recording, resumably."""
+    from humfind.config import F0Config
+    from humfind.data.identity import record
+    from humfind.data.zalo import load_split, splits_of
+    from humfind.f0.extract import extract
+    from humfind.retrieval.predict import default_store
+    from humfind.runtime.lock import writing
+
+    config = _f0(tracker) or F0Config()
+    splits = split or splits_of(data)
+    store = out or default_store(data, config)
+    with writing(store):
+        if out is None:
+            record(store, data)
+        for name in splits:
+            loaded = load_split(data, name)
+            _tell_skipped(list(loaded.strays))
+            for kind, items in (("song", loaded.songs), ("hum", loaded.hums)):
+                done = extract(items, config, store, name, kind)
+                say(f"{name}/{kind}: {done}")
+                _tell_skipped([(skip.path, skip.reason.removeprefix(f"{skip.path}: ")) for skip in done.skipped])
+    say(f"f0 store: {store}")
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="folder [default: runs/<dataset>/model]")] = None,
+    store: Store = None,
+    preset: Annotated[str, typer.Option(help="small | zalo2021")] = "small",
+    steps: Annotated[int, typer.Option(min=0, max=10**7, help="batches [default: the preset's]")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of the split, the weights and the batches")] = 0,
+    device: Annotated[str, typer.Option(help="auto | cpu | gpu")] = "auto",
+    resume: Annotated[bool, typer.Option(help="go on where a training was stopped, or begin anew")] = True,
+) -> None:
+    """Train an encoder on the train split."""
+    from dataclasses import replace
+
+    from humfind.config import PRESETS, require_valid
+    from humfind.data.identity import identify, record, run_folder
+    from humfind.retrieval.checkpoints import require_training_folder
+    from humfind.retrieval.predict import training_examples
+
+    for name, value in (("preset", preset), ("device", device)):
+        require_valid(name, value)
+    if out is not None:
+        require_training_folder(out)
+    chosen = PRESETS[preset]
+    settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
+    examples, skipped, music_ids = training_examples(data, store)
+    _tell_skipped(skipped)
+    from humfind.training.train import train as train_on  # seconds to import: after what can be refused at once
+
+    if out is None:
+        out = run_folder(identify(data)) / "model"
+        record(out.parent, data)
+    result = train_on(examples, replace(chosen, train=settings), out, resume, music_ids=music_ids)
+    best = max(result.history, key=lambda row: row["validation_mrr"])
+    figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
+    counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"
+    say(f"validation MRR@10 {figure} {counts} at step {result.best_step}; checkpoint: {result.checkpoint}")
+
+
+@app.command()
+def index(
+    source: Annotated[Path, typer.Argument(metavar="DATA|STORE|FOLDER", help="a data set, an f0 store, or audio")],
+    out: Annotated[Path, typer.Option(help="index folder")],
+    split: Split = "public_test",
+    store: Store = None,
+    model: Checkpoint = "",
+    tracker: Tracker = "",
+) -> None:
+    """Build an index of songs, from a data set or a folder."""
+    _require_address_space()
+    from humfind.retrieval.predict import write_index
+
+    made, skipped = write_index(source, out, split, store, model, _f0(tracker))
+    _tell_skipped(skipped)
+    say(f"{len(made.music_ids)} songs, {len(made.engine)} windows: {out}")
+
+
+@app.command()
+def search(
+    hum: Annotated[Path, typer.Argument(metavar="HUM", help="a recording of a hum, wav, mp3, ogg, flac ...")],
+    index: Annotated[Path, typer.Option(help="index folder")],
+    top: Annotated[int, typer.Option(min=1, help="songs to answer")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+    model: Checkpoint = "",
+    ranker: Ranker = "",
+) -> None:
+    """Find the song of one hum."""
+    from humfind.types import InputError
+
+    if not hum.is_file():
+        raise InputError(f"{hum}: no such file; give the recording of a hum")
+    _require_address_space()
+    rank = _rank(ranker, top)
+    from concurrent.futures import ProcessPoolExecutor
+
+    from humfind.retrieval.query import load_query
+    from humfind.runtime.cores import end_on_interrupt
+
+    # the hum is tracked there while the index is read here
+    with _uncollected(), ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
+        heard = pool.submit(load_query, hum, index, model)
+        from humfind.retrieval.predict import answers_of, search_file, table_of
+
+        found, ranking = search_file(hum, index, model, rank, heard.result)
+    if as_json:
+        _show({"query": ranking.query, "answers": answers_of(ranking, found)})
+    else:
+        say(table_of(ranking, found))
+
+
+@app.command()
+def predict(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="submission.csv; its card is the .json beside it")],
+    split: Split = "public_test",
+    store: Store = None,
+    index: Annotated[Path | None, typer.Option(help="index folder [default: built from the songs]")] = None,
+    model: Checkpoint = "",
+    ranker: Ranker = "",
+    tracker: Tracker = "",
+) -> None:
+    """Answer every hum: write the submission, tell its MRR."""
+    from humfind.retrieval.submission import require_replaceable
+
+    _require_address_space()
+    require_replaceable(out)
+    rank = _rank(ranker)
+    from humfind.retrieval.predict import predict as answer
+
+    done = answer(data, split, out, store, index, model, rank, _f0(tracker))
+    _tell_skipped(done.skipped)
+    if done.unheard:
+        hums = "1 hum" if done.unheard == 1 else f"{done.unheard} hums"
+        say(f"{hums} could not be heard; their rows are the first songs by id", error=True)
+    if done.report:
+        say(f"{'validation songs of train' if split == 'train' else split}: {done.report}")
+        say(f"chance: MRR@10 {done.chance:.3f}")
+    say(f"{len(done.rankings)} hums, {len(done.index.music_ids)} songs: {out}")
+
+
+@app.command()
+def score(
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="a submission.csv")],
+    answers: Annotated[
+        Path, typer.Argument(metavar="ANSWERS", help="a CSV with the header hum,music_id, or a train_meta.csv")
+    ],
+) -> None:
+    """The MRR of a submission."""
+    from humfind import metrics
+    from humfind.data.zalo import read_answers
+    from humfind.retrieval import submission as submissions
+
+    rows = submissions.read(submission)
+    report = submissions.score(rows, read_answers(answers), submissions.songs_of(submission))
+    say(report)
+    say(f"chance: MRR@10 {metrics.chance(report.songs):.3f}")
+
+
+@app.command()
+def doctor() -> None:
+    """Tell whether this machine is ready, and what to do where not."""
+    from humfind.runtime.doctor import diagnose, look
+
+    diagnosis = diagnose(look())
+    say(diagnosis)
+    if not diagnosis.fit:
+        raise typer.Exit(2)
+
+
+@app.command()
+def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
+    """WindowTable for leaks between train, validation and test."""
+    from humfind.data.audit import check as look_for_leaks
+
+    report, skipped = look_for_leaks(data, store, _f0(tracker))
+    _tell_skipped(skipped)
+    say(report)
+    if report.leaks:
+        raise typer.Exit(2)
+
+
+app.add_typer(corpora, name="import")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="show the version and leave", is_eager=True)] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "-v", "--verbose", count=True, show_default=False, help="tell counts; -vv more (or HUMFIND_LOG=info)"
+        ),
+    ] = 0,
+) -> None:
+    from humfind.runtime import logs
+
+    try:
+        logs.set_up(verbose)
+    except logs.UnknownLevelError as error:
+        from humfind.types import InputError
+
+        raise InputError(str(error)) from error
+    if version:
+        from humfind import __version__
+
+        say(f"humfind {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The ``humfind`` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show, or that is no text
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = app(prog_name="humfind", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status)
+    except KeyboardInterrupt:
+        _leave_quietly(130)
+    except BrokenPipeError:  # whoever read what is printed has seen enough
+        _leave_quietly(0)
+    except Exception as error:
+        message = _complaint(error)
+        if message is not None:
+            say(message, error=True)
+            sys.exit(2)
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _leave_quietly(status: int) -> None:
+    """End: what is done is on disk, and what could not be printed is not tried again at the interpreter's end."""
+    import os
+
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(status)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for: one answer, and the process ends. What was imported and read is not looked through at
+    its end either, which would delay the prompt."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _complaint(error: Exception) -> str | None:
+    """One line on what the user can mend; None where the error is a bug."""
+    from humfind.runtime.files import full_disk
+    from humfind.types import InputError
+
+    if isinstance(error, InputError):
+        message = str(error)
+    elif any(kind.__name__ == "NoArgsIsHelpError" for kind in type(error).__mro__):
+        return str(error)  # the help itself
+    elif any(kind.__name__ == "ClickException" for kind in type(error).__mro__):  # click's, or typer's own copy
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "humfind"
+        told = getattr(error, "format_message", error.__str__)().strip().rstrip(".")
+        message = f"{told}; see: {command} --help"
+    elif isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("humfind"):
+        package = error.name.partition(".")[0]
+        message = f"{package}: not installed; in the project's folder give: pip install -r requirements.txt"
+    elif (full := full_disk(error)) is not None:
+        message = full
+    elif isinstance(error, MemoryError) or "allocate memory" in str(error) or "can't start new thread" in str(error):
+        what = "threads" if "thread" in str(error) else "memory"
+        mend = "close other programs, or raise the limit (ulimit)"
+        message = f"out of {what} ({str(error) or type(error).__name__:.120}); {mend}"
+    elif any(kind.__name__ in ("BrokenExecutor", "TerminatedWorkerError") for kind in type(error).__mro__):
+        message = (
+            "a worker process was ended from outside; see that there is memory enough, then give the command again"
+        )
+    elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        message = f"{error.filename or 'files'}: too many files are open; raise the limit (ulimit -n 1024)"
+    elif isinstance(error, FileNotFoundError) and not _has_working_folder():
+        message = "the working folder is not there any more; go to one that is, then give the command again"
+    elif isinstance(error, OSError) and error.filename is not None and error.strerror:
+        message = f"{error.filename}: {error.strerror.lower()}; check the path and who may use it"
+    else:
+        return None
+    return "humfind: " + printable(" ".join(message.split()))
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _f0(tracker: str) -> F0Config | None:
+    """The asked-for tracker's configuration; None where it was not asked for."""
+    from humfind.config import F0Config
+
+    return F0Config(tracker=tracker) if tracker else None
+
+
+def _require_address_space() -> None:
+    """Under a small ``ulimit -v`` the libraries of linear algebra ask for memory without end. Raises InputError."""
+    import resource
+
+    from humfind.types import InputError
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        had, needed = limit // 2**20, ADDRESS_SPACE // 2**20
+        raise InputError(f"memory: {had} MiB of address space are too few; set ulimit -v to {needed * 1024} or more")
+
+
+def _rank(ranker: str, top: int = 10) -> Any:
+    from humfind.config import RankConfig
+    from humfind.types import InputError
+
+    if ranker not in ("", *RANKER_NAMES):
+        raise InputError(f"ranker {ranker}: unknown; choose one of {', '.join(RANKER_NAMES)}")
+    return RankConfig(ranker=ranker or RankConfig.ranker, top=top)
+
+
+def _show(values: Any) -> None:
+    print(to_json(values))
+
+
+def _tell_skipped(skipped: list[tuple[str, str]]) -> None:
+    for path, reason in skipped[:10]:
+        say(f"without f0: {printable(path)}: {printable(reason)}", error=True)
+    if len(skipped) > 10:
+        say(f"without f0: {len(skipped) - 10} more", error=True)

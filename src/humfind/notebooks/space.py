@@ -1,0 +1,133 @@
+"""Notebook 04: the windows of a trial as points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from humfind.encoders.checkpoint import Model
+from humfind.melody import contour
+from humfind.retrieval.trial import Trial
+
+MAP_SONGS_SHOWN = 6
+STEP = 0.03  # of the map's diagonal: what is nearer is one clump
+MAP_SONG_WINDOWS = 2500  # t-SNE's time grows with its square
+
+
+def census(trials: Mapping[str, Trial]) -> Any:
+    """Songs, hums and windows of each trial, as a table."""
+    import pandas as pd
+
+    rows = []
+    for name, trial in trials.items():
+        songs, windows = len(trial.index.music_ids), len(trial.index.recording)
+        hum_windows = sum(len(query.windows) for query in trial.queries)
+        rows.append(
+            {
+                "trial": name,
+                "songs": songs,
+                "song windows": windows,
+                "windows a song": round(windows / songs, 1),
+                "hums": len(trial.queries),
+                "hum windows": hum_windows,
+                "dimensions": trial.index.engine.dim,
+            }
+        )
+    return pd.DataFrame(rows).set_index("trial")
+
+
+def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[int, str]], str]:
+    """t-SNE of song windows and of each hum's windows at the recorded tempo: the arguments of
+    ``plots.embedding.space``.
+
+    Returns points (n, 2), song row (n,), whether it is a hum (n,), the songs to colour: those with most hums, and what
+    the map shows, in numbers.
+    """
+    from sklearn.manifold import TSNE
+
+    index, rng = trial.index, np.random.default_rng(seed)
+    answers = trial.answers or {}
+    row_of = {music_id: row for row, music_id in enumerate(index.music_ids)}
+    count = len(index.recording)
+    some = np.sort(rng.permutation(count)[:MAP_SONG_WINDOWS])
+    vectors, song = [index.engine[some]], [index.window_song[some]]
+    for query in trial.queries:
+        as_sung = np.abs(query.windows.tempo_ratio - 1.0) < 1e-6
+        vectors.append(query.embeddings.vectors[as_sung])
+        song.append(np.full(int(as_sung.sum()), row_of.get(answers.get(query.name, ""), -1), dtype=np.int64))
+    songs, is_hum = np.concatenate(song), np.arange(sum(len(s) for s in song)) >= len(some)
+    perplexity = min(30.0, (len(songs) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500)
+    points = tsne.fit_transform(np.concatenate(vectors))
+    hums = np.bincount(songs[is_hum & (songs >= 0)], minlength=len(index.music_ids))
+    shown = np.argsort(-hums, kind="stable")[:MAP_SONGS_SHOWN]
+    titles = [(int(r), _title(trial, index.music_ids[r])) for r in shown]
+    return points, songs, is_hum, titles, map_claim(points, songs, is_hum)
+
+
+def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
+    """How often a window's nearest song window on the map is of the same song, and in how many clumps a song lies.
+
+    points: (n, 2). song: (n,) row numbers, -1 where nobody knows. A clump: windows of a song that are joined by steps
+    of at most ``STEP`` of the map's diagonal.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    at, of = points[~is_hum], song[~is_hum]
+    if len(at) < 2:
+        return "A map of the windows"
+    tree = cKDTree(at)
+    own = float(np.mean(of[tree.query(at, k=2)[1][:, 1]] == of))
+    claim = f"{own:.0%} of song windows lie nearest to one of their own song"
+    known = is_hum & (song >= 0)
+    if known.any():
+        claim += f", {np.mean(of[tree.query(points[known])[1]] == song[known]):.0%} of hum windows to one of theirs"
+    step = STEP * float(np.linalg.norm(np.ptp(at, axis=0)))
+    clumps = []
+    for row in np.unique(of):
+        mine = at[of == row]
+        a, b = cKDTree(mine).query_pairs(step, output_type="ndarray").T
+        joined = coo_array((np.ones(len(a)), (a, b)), shape=(len(mine), len(mine)))
+        clumps.append(int(connected_components(joined, directed=False)[0]))
+    middle = float(np.median(clumps))
+    return f"{claim};\na song lies in {middle:g} clump{'s' if middle != 1 else ''} at the median"
+
+
+def neighbours(trial: Trial, model: Model, queries: int, k: int) -> list[tuple[Any, ...]]:
+    """The arguments of ``plots.embedding.neighbours`` for the first hums, by their best window."""
+    found = []
+    frame_s = model.config.contour.frame_s
+    for query in trial.queries[:queries]:
+        distances, rows = trial.index.nearest(query.embeddings.vectors, 200)
+        best = int(np.argmin(distances[:, 0]))
+        right = (trial.answers or {}).get(query.name)
+        panels: list[tuple[str, np.ndarray, float, bool]] = []
+        seen: set[str] = set()
+        for distance, row in zip(distances[best], rows[best], strict=True):
+            music_id = trial.index.music_ids[trial.index.window_song[row]]
+            if music_id in seen or len(panels) == k:
+                continue
+            seen.add(music_id)
+            values = _window(trial, int(row), model)
+            panels.append((_title(trial, music_id), values, float(distance), music_id == right))
+        place = next((i for i, panel in enumerate(panels) if panel[3]), None)
+        claim = f"{query.name}: the right song is " + ("not among the nearest" if place is None else f"no. {place + 1}")
+        found.append((query.windows.values[best], panels, frame_s, claim))
+    return found
+
+
+def _window(trial: Trial, row: int, model: Model) -> np.ndarray:
+    """The encoder's input behind a row of the index: (channels, frames)."""
+    line = trial.index.contours[int(trial.index.recording[row])]
+    if line is None:
+        raise ValueError("this index has no contours")
+    windows = contour.song_windows(line, model.config.contour)
+    return windows.values[int(np.argmin(np.abs(windows.start_s - trial.index.start_s[row])))]
+
+
+def _title(trial: Trial, music_id: str) -> str:
+    return trial.index.title(music_id) or music_id

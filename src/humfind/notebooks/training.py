@@ -1,0 +1,104 @@
+"""Notebook 03: the configuration from its parameters, and the two experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humfind.config import PRESETS, ModelConfig, TrainConfig, to_dict
+from humfind.encoders.checkpoint import Model
+from humfind.training.dataset import Example
+from humfind.training.margin import margin_experiment as margin_rows
+from humfind.training.train import TrainResult, train
+from humfind.training.validation import build_index, make_queries
+from humfind.types import InputError
+
+if TYPE_CHECKING:
+    from humfind.notebooks.run import Run
+
+
+def model_config(preset: str, **train_values: Any) -> ModelConfig:
+    """The preset, with each value that is not config.py's default put in its place."""
+    if preset not in PRESETS:
+        raise InputError(f"preset {preset}: unknown; choose one of {', '.join(PRESETS)}")
+    config, default = PRESETS[preset], TrainConfig()
+    changed = {name: value for name, value in train_values.items() if value != getattr(default, name)}
+    return replace(config, train=replace(config.train, **changed))
+
+
+def training_facts(result: TrainResult, config: ModelConfig) -> dict[str, Any]:
+    """What the run's summary keeps of a training."""
+    best = max(result.history, key=lambda row: row["validation_mrr"])
+    return {
+        "best_step": result.best_step,
+        "validation_mrr": {name: round(best[name], 4) for name in ("validation_mrr", "low", "high")},
+        "seconds": round(result.seconds, 1),
+        "songs": {"train": len(result.train_ids), "validation": len(result.validation_ids)},
+        "hums": {"train": result.train_hums, "validation": result.validation_hums},
+        "config": to_dict(config),
+    }
+
+
+def pair_distances(run: Run, result: TrainResult) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest window distance of each validation hum to its own song, and to each other song."""
+    model = Model.load(result.checkpoint)
+    held_out = [t for t in run.examples(model.config.train.features) if t.music_id in set(result.validation_ids)]
+    index = build_index([take for take in held_out if take.kind == "song"], model)
+    matching, other = [], []
+    hums = [take for take in held_out if take.kind == "hum"]
+    for take, query in zip(hums, make_queries(hums, model), strict=True):
+        distance, rows = index.nearest(query.embeddings.vectors, len(index.recording))
+        nearest = np.full(len(index.music_ids), np.inf)
+        np.minimum.at(nearest, index.window_song[rows].ravel(), distance.ravel())
+        own = np.array(index.music_ids) == take.music_id
+        matching.append(nearest[own])
+        other.append(nearest[~own])
+    return np.concatenate(matching), np.concatenate(other)
+
+
+def margin_experiment(examples: Sequence[Example], config: ModelConfig, steps: int) -> Any:
+    """Six short trainings with a triplet loss, as a table; empty where ``steps`` is 0."""
+    import pandas as pd
+
+    return pd.DataFrame([asdict(row) for row in margin_rows(examples, config, steps=steps)] if steps else [])
+
+
+def margin_claim(table: Any) -> str:
+    """What the experiment says, in a line, from its own numbers."""
+    on_sphere = table[table.normalise].sort_values("margin")
+    easy, hard = on_sphere.iloc[0], on_sphere.iloc[-1]
+    return (
+        f"On the unit sphere {easy.satisfied:.0%} of triplets meet margin {easy.margin:g}, "
+        f"{hard.satisfied:.0%} meet margin {hard.margin:g}"
+    )
+
+
+def features_experiment(run: Run, config: ModelConfig, steps: int) -> dict[str, tuple[dict[str, Any], ...]]:
+    """Validation history of the same network on f0 and on spectrograms; empty where ``steps`` is 0 or audio lacks."""
+    if not steps or not run.has_audio("train"):
+        return {}
+    histories = {}
+    for features in ("f0", "spectrogram"):
+        short = replace(config.train, features=features, steps=steps, validate_every=max(1, steps // 4))
+        with TemporaryDirectory() as folder:
+            result = train(run.examples(features), replace(config, train=short), Path(folder))
+        histories[features] = result.history
+    return histories
+
+
+def control_claim(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[str, str]:
+    """Claim and caption, from the numbers."""
+    last = {name: rows[-1] for name, rows in histories.items()}
+    f0, spectrogram = last["f0"], last["spectrogram"]
+    claim = (
+        f"After {f0['step']} steps: f0 {f0['validation_mrr']:.2f}, spectrogram {spectrogram['validation_mrr']:.2f} "
+        "validation MRR@10"
+    )
+    apart = f0["low"] > spectrogram["high"] or spectrogram["low"] > f0["high"]
+    verdict = "The intervals do not overlap." if apart else "The intervals overlap: this run alone does not settle it."
+    return claim, f"Same network, songs and steps; only the first layer's channels differ. {verdict}"

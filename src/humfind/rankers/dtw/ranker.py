@@ -1,0 +1,347 @@
+"""The whole hum aligned with every song: subsequence dynamic time warping on the circle of pitch classes.
+
+A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, at a local tempo between half and double
+(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. The local cost is minus
+the logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
+E-value of their best place: among all keys, or among few where the hum keeps the song's own.
+
+Where there are more than some songs, all are looked at in frames twice as long, a quarter of the work, and the best are
+aligned again in fine ones; where there are many, it is told at which places a hum may lie, and aligned there alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from humfind.config import DtwConfig
+from humfind.rankers.dtw.kernel import FREE, KEYS, PITCHES, ROOM, UNREACHED, align, trace
+from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, ends_of, near, pitch_sequence_of
+from humfind.rankers.null_model import (
+    BLOCK_S,
+    NOWHERE,
+    NullModel,
+    Weights,
+    alike_blocks,
+    block_weights,
+    log_evalues,
+    null_sample,
+)
+from humfind.runtime.cores import cores
+from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
+
+CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
+CHANCE_AT_PLACES = 1000  # so many where all others are: what chance does is then the same for all
+
+
+class Songs(Protocol):
+    """What is needed of ``humfind.index.Index``. recording_song: a row of music_ids for each recording."""
+
+    @property
+    def music_ids(self) -> tuple[str, ...]: ...
+    @property
+    def contours(self) -> tuple[Contour | None, ...]: ...
+    @property
+    def recording_song(self) -> Ints: ...
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A search's outcome, a row a recording. log_e: smaller is better. tempo, key: at which it was found. end: of its
+    block of the line, the frame after the last."""
+
+    log_e: NDArray[np.float64]
+    tempo: NDArray[np.float64]
+    key: Ints
+    end: Ints
+    frame_s: float
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Parts of lines: (n,) the recording, the first frame, the one after the last."""
+
+    recording: Ints
+    first: Ints
+    end: Ints
+
+
+@dataclass(frozen=True)
+class PitchSequences:
+    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does.
+    blocks: (recordings + 1,) where each one's blocks begin. alike: (blocks,) how many of its recording are like it."""
+
+    lines: tuple[PitchSequence, ...]
+    level: NDArray[np.int16]
+    start: NDArray[np.bool_]
+    end: NDArray[np.bool_]
+    ends: Ints
+    per_block: int
+    blocks: Ints
+    alike: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, contours: Sequence[Contour], frame_s: float, config: DtwConfig) -> PitchSequences:
+        lines = tuple(pitch_sequence_of(contour, frame_s, config.hold_s) for contour in contours)
+        ends = ends_of([len(line.level) for line in lines])
+        per_block = max(1, round(BLOCK_S / frame_s))
+        first, last = ([near(getattr(line, name)) for line in lines] for name in ("first", "last"))
+        return cls(
+            lines,
+            np.concatenate([line.level for line in lines]),
+            np.concatenate(first),
+            np.concatenate(last),
+            ends,
+            per_block,
+            ends_of(-(-np.diff(ends) // per_block)),
+            np.concatenate([alike_blocks(line.level, np.ones_like(line.level), LEVELS, per_block) for line in lines]),
+        )
+
+    def weights(self, rows: Ints) -> Weights:
+        """Of the blocks of these recordings, which never fall."""
+        counts = np.diff(self.blocks)[rows]
+        block = np.arange(counts.sum()) + np.repeat(self.blocks[rows] - (np.cumsum(counts) - counts), counts)
+        return block_weights(np.repeat(rows, counts), self.alike[block])
+
+    def whole(self, rows: Ints) -> Stretches:
+        """Whole recordings."""
+        return Stretches(rows, self.ends[rows], self.ends[rows + 1])
+
+    def around(self, places: CandidateRegions) -> Stretches:
+        """Those frames, once where places overlap."""
+        order = np.lexsort((places.start_s, places.recording))
+        times = [self.lines[row].time_s for row in places.recording[order]]
+        first, end = (
+            self.ends[places.recording[order]]
+            + [time_s.searchsorted(at) for time_s, at in zip(times, seconds[order], strict=True)]
+            for seconds in (places.start_s, places.end_s)
+        )
+        reach = np.maximum.accumulate(end)
+        begins = np.append(True, first[1:] >= reach[:-1])
+        lasts = np.append(np.flatnonzero(begins)[1:] - 1, len(end) - 1)
+        return Stretches(places.recording[order][begins], first[begins], reach[lasts])
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of each block that a hum was aligned with, at one tempo: the smallest cost of a path that ends there and its
+    transposition, in any key and in the song's own, (2, blocks). owner: (blocks,) the recording, which never falls.
+    end: (blocks,) the frame after the last. places: (recordings,) how many a hum could have in each of all. songs:
+    what was aligned."""
+
+    best: NDArray[np.float64]
+    key: Ints
+    owner: Ints
+    end: Ints
+    places: NDArray[np.float64]
+    songs: PitchSequences
+
+    def of(self, rows: Ints) -> Costs:
+        """Of these recordings alone."""
+        among = np.isin(self.owner, rows)
+        part = (self.best[:, among], self.key[:, among], self.owner[among], self.end[among])
+        return Costs(*part, self.places, self.songs)
+
+    def chances(self) -> list[NullModel]:
+        """What whole recordings' blocks say of it, in any key and in the song's own."""
+        weight = self.songs.weights(np.unique(self.owner))
+        return [NullModel.of(best, weight) for best in self.best]
+
+
+class Dtw:
+    """Every song is aligned: exact, and quick enough for some thousands of songs. Ties fall to the smaller music_id.
+
+    An answer's score is minus the logarithm of its E-value. Raises InputError where the songs have no contours.
+    """
+
+    hits_per_window = 0
+
+    def __init__(self, songs: Songs, config: DtwConfig | None = None, threads: int = 0) -> None:
+        contours = [contour for contour in songs.contours if contour is not None]
+        if len(contours) != len(songs.contours):
+            raise InputError("ranker dtw: this index has no contours; build it from f0")
+        self.songs, self.contours, self.config = songs, contours, config or DtwConfig()
+        self.threads = threads or cores()
+        looks = (1, 2) if len(contours) > self.config.rescore_top else (1,)
+        frames = {
+            self._songs_frame_s(look * self.config.frame_s, tempo) for look in looks for tempo in self.config.tempos
+        }
+        self.lines = {frame_s: PitchSequences.of(contours, frame_s, self.config) for frame_s in sorted(frames)}
+
+    def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
+        evidence = self.evidence(query)
+        return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
+
+    def evidence(
+        self, query: Query, places: CandidateRegions | None = None, prior: NDArray[np.float64] | None = None
+    ) -> Evidence:
+        """Of every recording, or at some places: where there are none, nothing matches. prior: (recordings,) added to
+        the log E-values of the first look where it is decided which recordings are aligned again."""
+        contour, fine, count = query.contour, self.config.frame_s, len(self.contours)
+        every = np.arange(count)
+        if places is not None:
+            chances = [one.chances() for one in self._costs(contour, fine, self._drawn(CHANCE_AT_PLACES))]
+            return self._evidence(self._costs(contour, fine, places), chances, fine)
+        if count <= self.config.rescore_top:
+            found = self._costs(contour, fine, every)
+            return self._evidence(found, [one.chances() for one in found], fine)
+        coarse = self._costs(contour, 2 * fine, every)
+        first = self._evidence(coarse, [one.chances() for one in coarse], 2 * fine)
+        likely = first.log_e if prior is None else first.log_e + prior
+        best = np.sort(np.argsort(likely, kind="stable")[: self.config.rescore_top])
+        sample = self._drawn(CHANCE)
+        found = self._costs(contour, fine, np.union1d(best, sample))
+        chances = [one.of(sample).chances() for one in found]
+        second = self._evidence([one.of(best) for one in found], chances, fine)
+        for name in ("log_e", "tempo", "key", "end"):
+            getattr(first, name)[best] = getattr(second, name)[best]
+        return replace(first, frame_s=fine)
+
+    def _costs(self, contour: Contour, frame_s: float, where: Ints | CandidateRegions) -> list[Costs]:
+        """The hum aligned at each tempo, with whole recordings or at places."""
+        found = []
+        for tempo in self.config.tempos:
+            hum, songs = self._pair(contour, tempo, frame_s)
+            stretches = songs.around(where) if isinstance(where, CandidateRegions) else songs.whole(where)
+            found.append(self._align(hum, songs, stretches))
+        return found
+
+    def _evidence(self, found: list[Costs], chances: list[list[NullModel]], frame_s: float) -> Evidence:
+        """chances: at each tempo, in any key and in the song's own."""
+        told = [self._log_e(*one) for one in zip(self.config.tempos, found, chances, strict=True)]
+        log_e, key, end = (np.array(part) for part in zip(*told, strict=True))
+        first = np.argmin(log_e, axis=0)
+        every = np.arange(len(first))
+        tempo = np.array(self.config.tempos)[first]
+        return Evidence(log_e[first, every], tempo, key[first, every], end[first, every], frame_s)
+
+    def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
+        """Where in a recording the hum lies best."""
+        nowhere = Match(0.0, query.contour.length_s, 0.0, 1.0)
+        if evidence.log_e[recording] >= NOWHERE:
+            return nowhere
+        hum, songs = self._pair(query.contour, float(evidence.tempo[recording]), evidence.frame_s)
+        begin, end = songs.ends[recording], evidence.end[recording]
+        rows = slice(max(begin, end - songs.per_block - 2 * len(hum.level)), end)  # no path is longer
+        time_s = songs.lines[recording].time_s[rows.start - begin :]
+        costs = local_costs(self.config.error_semitones, self.config.stray_share)
+        key = int(evidence.key[recording])
+        level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
+        off = (np.float32(self.config.off_start), np.float32(self.config.off_end))
+        first, last = trace(songs.level[rows], songs.start[rows], songs.end[rows], *off, level, costs, *self._steps)
+        start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
+        contour = self.contours[recording]
+        within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
+        semitones = _transposition(query.contour, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
+        hum_s = float(hum.time_s[-1] - hum.time_s[0]) + evidence.frame_s
+        return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, evidence.frame_s))
+
+    @property
+    def _steps(self) -> tuple[np.float32, np.float32]:
+        return np.float32(self.config.faster), np.float32(self.config.slower)
+
+    def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[PitchSequence, PitchSequences]:
+        """The hum's line and the songs', with longer frames for whichever is slower."""
+        hum = pitch_sequence_of(contour, frame_s * max(1.0, tempo), self.config.hold_s)
+        return hum, self.lines[self._songs_frame_s(frame_s, tempo)]
+
+    @staticmethod
+    def _songs_frame_s(frame_s: float, tempo: float) -> float:
+        return frame_s * max(1.0, 1.0 / tempo)
+
+    def _log_e(self, tempo: float, found: Costs, chances: list[NullModel]) -> tuple[NDArray[np.float64], Ints, Ints]:
+        """Of each recording, NOWHERE where none of its blocks was aligned; the key and the end of its best block."""
+        every = np.full(len(self.contours), NOWHERE)
+        key, end = np.zeros((2, len(every)), np.int64)
+        begins = np.diff(found.owner, prepend=-1) != 0
+        rows, owner = found.owner[begins], np.cumsum(begins) - 1
+        places = found.places[rows] if self.config.length_correction else np.ones(len(rows))
+        share = (1 - self.config.own_key, self.config.own_key)  # of hums in any key, and in the song's own
+        log_e, at = np.empty((2, len(rows))), np.zeros((2, len(rows)), np.int64)
+        for row in range(2):
+            told = log_evalues(found.best[row], owner, places, chances[row])
+            log_e[row] = told - np.log(share[row]) if share[row] else np.inf
+            at[row] = np.lexsort((found.best[row], owner))[begins]  # each recording's cheapest block
+        kept = (log_e[1] < log_e[0]).astype(np.int64)
+        block = at[kept, np.arange(len(rows))]
+        key[rows], end[rows] = found.key[kept, block], found.end[block]
+        every[rows] = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
+        return every + self.config.other_tempo * abs(np.log2(tempo)), key, end
+
+    def _drawn(self, wanted: int) -> Ints:
+        """The recordings whose blocks, so many at most, tell what chance does."""
+        songs = self.lines[self.config.frame_s]
+        blocks = int(np.sum(-(-np.diff(songs.ends) // songs.per_block)))
+        return np.flatnonzero(null_sample(len(self.contours), blocks, wanted))
+
+    def _align(self, hum: PitchSequence, songs: PitchSequences, chosen: Stretches) -> Costs:
+        """In the 16-bit units that the longest path leaves room for, the hum's pitch to one of ``PITCHES``."""
+        length = chosen.end - chosen.first
+        blocks = ends_of(-(-length // songs.per_block))
+        owner = np.repeat(chosen.recording, np.diff(blocks))
+        begin = np.arange(blocks[-1]) - np.repeat(blocks[:-1], np.diff(blocks))
+        end = np.repeat(chosen.first, np.diff(blocks)) + songs.per_block * (begin + 1)
+        end = np.minimum(end, np.repeat(chosen.end, np.diff(blocks)))
+        places = (np.diff(songs.ends) - len(hum.level) / 2) / songs.per_block
+        best = np.full((2, len(owner)), UNREACHED, np.int16)
+        key = np.zeros(best.shape, np.int64)
+        if len(hum.level) == 0:
+            return Costs(np.full(best.shape, np.inf), key, owner, end, places, songs)
+        order = np.argsort(-length, kind="stable")  # dealt like cards: equal shares of work
+        pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
+        costs = local_costs(self.config.error_semitones, self.config.stray_share)
+        dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
+        unit = (dearest + self.config.off_start + self.config.off_end) / ROOM
+
+        def whole(cost: Floats | np.float32) -> NDArray[np.int16]:
+            return np.asarray(np.round(cost / unit), np.int16)
+
+        off_start, off_end, faster, slower = (
+            np.int16(whole(np.float32(cost))) for cost in (self.config.off_start, self.config.off_end, *self._steps)
+        )
+        lines = (songs.level, songs.start, songs.end, off_start, off_end)
+        stretches = (chosen.first, chosen.end, blocks, songs.per_block)
+
+        def share(thread: int) -> None:
+            rows = order[thread :: self.threads]
+            align(*lines, *stretches, rows, pitches, whole(costs), faster, slower, best, key)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(share, range(self.threads)))
+        costs_a_frame = (best - float(FREE)) * (unit / len(hum.level))
+        return Costs(np.where(best < UNREACHED, costs_a_frame, np.inf), key, owner, end, places, songs)
+
+
+def ranking_of(
+    query: Query, songs: Songs, log_e: NDArray[np.float64], k: int, match: Callable[[int], Match]
+) -> Ranking:
+    """The songs by the E-value of their best recording."""
+    song = songs.recording_song
+    order = np.lexsort((song, log_e))
+    _, first = np.unique(song[order], return_index=True)
+    rows = order[np.sort(first)][:k]
+    answers = [Answer(songs.music_ids[song[row]], -float(log_e[row]), None, match(int(row))) for row in rows]
+    return Ranking(query.name, tuple(answers))
+
+
+@lru_cache
+def local_costs(error_semitones: float, stray_share: float) -> Floats:
+    """What each distance on the circle of pitch classes costs: (LEVELS,) by level of difference."""
+    level = np.arange(LEVELS)
+    semitones = np.minimum(level, LEVELS - level) * (12 / LEVELS)
+    near_pitch = np.exp(-0.5 * (semitones / error_semitones) ** 2)
+    return (-np.log((1 - stray_share) * near_pitch + stray_share)).astype(np.float32)
+
+
+def _transposition(hum: Contour, semitones: Floats, voiced: NDArray[np.bool_], key: float) -> float:
+    """From the hum to the song, in semitones: the octave of ``key`` that brings their median pitches together."""
+    if not voiced.any() or not hum.voiced.any():
+        return key
+    apart = float(np.median(semitones[voiced]) - np.median(hum.semitones[hum.voiced]))
+    return key + 12.0 * round((apart - key) / 12.0)
