@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "humfind"
-GROUND = {"types", "config", "cores", "metrics"}
+GROUND = {"types", "config", "runtime.cores", "runtime.printable", "metrics"}
 PURE = {"numpy", "scipy", "numba"}
 TABULAR = {"numpy", "pandas", "pyarrow"}
 TORCH = {"numpy", "torch", "pytorch_metric_learning"}
@@ -26,24 +26,11 @@ TRACKER_LIBRARIES = {
     "torchcrepe",
     "crepe",
 }
-DISK = {"aside", "lock"}  # whole files, one writer a folder
+DISK = {"runtime.files", "runtime.lock", "runtime.paths"}  # whole files, one writer a folder, where they are
 SCREEN = {"numpy", "pandas", "scipy", "sklearn", "tqdm", "IPython"}
 ANY: set[str] = {"*"}
-LIGHT = GROUND | {"paths", "printable"} | DISK
-WAY = {
-    "contour",
-    "spectrogram",
-    "alignment",
-    "data",
-    "encoders",
-    "index",
-    "rankers",
-    "models",
-    "query",
-    "search",
-    "embed",
-    "submission",
-}
+LIGHT = GROUND | DISK | {"runtime.logs"}
+CORE = {"audio", "melody", "data", "encoders", "index", "rankers", "f0", "retrieval"}
 
 # room -> (rooms of the project, libraries); what a room may not import is everything else
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
@@ -51,48 +38,34 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "types": (set(), {"numpy"}),
     "config": ({"types"}, {"numpy"}),
     "metrics": ({"types"}, {"numpy"}),
-    "paths": (set(), set()),
-    "cores": (set(), set()),
-    "aside": ({"paths", "types"}, set()),
-    "lock": ({"types"}, set()),
-    "contour": (GROUND, PURE),
-    "alignment": (GROUND | {"contour"}, PURE),
-    "spectrogram": (GROUND | {"contour"}, PURE),
+    "runtime": ({"types"}, set()),
+    "melody": (GROUND, PURE),
+    "audio": (GROUND | {"melody"}, AUDIO | PURE),
+    "synth": (GROUND | {"melody"}, PURE),
     "rankers": (GROUND, PURE),
-    "synth": (GROUND | {"contour"}, PURE),
-    "f0.store": (GROUND | DISK | {"data"}, TABULAR),
+    "f0.store": (LIGHT | {"data"}, TABULAR),
     "f0.columns": (GROUND, TABULAR),
-    "f0.extract": (GROUND | DISK | {"data"}, AUDIO),
-    "f0": (GROUND, TRACKER_LIBRARIES | AUDIO | PURE),
-    "encoders": (GROUND, TORCH),
-    "data": (LIGHT | {"synth", "contour"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
-    "submission": (GROUND | DISK | {"data"}, TABULAR),
+    "f0.extract": (LIGHT | {"data"}, AUDIO),
+    "f0.load": (LIGHT | {"data"}, {"numpy", "tqdm"}),
+    "f0": (GROUND | {"audio"}, TRACKER_LIBRARIES | AUDIO | PURE),
+    "encoders": (GROUND | DISK | {"melody"}, TORCH | {"safetensors"}),
+    "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
+    "data": (LIGHT | {"synth", "melody"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
     "index": (GROUND | DISK, TABULAR | {"faiss", "numba"}),
-    "embed": (GROUND | DISK | {"contour", "encoders"}, TORCH | {"safetensors"}),
-    "models": ({"aside", "data", "types", "embed"}, set()),
-    "query": (GROUND | DISK | {"printable", "contour", "data", "f0", "models"}, set()),
-    "search": (GROUND | {"contour", "index", "rankers", "logs", "query"}, {"numpy", "tqdm"}),
-    "plots": (GROUND | {"contour"}, {"numpy", "matplotlib", "cycler", "scipy"}),
-    # the outer rooms: above what they join, and below the doors
-    "printable": (set(), set()),
-    "logs": ({"printable"}, set()),
-    "doctor": ({"paths", "cores"}, set()),
-    "hear": (GROUND | {"data", "f0", "lock", "logs"}, {"numpy", "tqdm"}),
-    "trial": (LIGHT | WAY | {"hear", "logs"}, {"numpy"}),
-    "predict": (LIGHT | WAY | {"printable", "f0", "hear", "logs", "training", "trial"}, {"numpy"}),
-    "leaks": (GROUND | {"contour", "data", "hear", "logs", "predict"}, {"numpy", "tqdm"}),
     "training.losses": (GROUND, TORCH),
     "training.sampler": (GROUND, TORCH),
-    "training.augment": (GROUND | {"contour"}, PURE),
+    "training.augment": (GROUND | {"melody"}, PURE),
     "training.pretrain": (LIGHT | {"data", "synth"}, TORCH | {"tqdm"}),
-    "training": (LIGHT | WAY | {"logs"}, TORCH | {"lightning", "safetensors", "tqdm"}),
-    "suite": (LIGHT | WAY | {"f0", "hear", "logs", "predict", "training", "trial", "plots"}, SCREEN),
-    "runner": (LIGHT | {"data", "logs", "models", "predict"}, {"papermill", "nbformat", "nbconvert"}),
-    "cli": (ANY, {"typer"}),
-    "corpora": (ANY, {"typer", "numpy"}),
+    "training": (LIGHT | CORE, TORCH | {"lightning", "safetensors", "tqdm"}),
+    "retrieval": (LIGHT | CORE | {"training.dataset"}, TABULAR | {"tqdm"}),
+    "plots": (GROUND | {"melody"}, {"numpy", "matplotlib", "cycler", "scipy"}),
+    # the doors: above all others
+    "notebooks.runner": (LIGHT | {"data", "retrieval"}, {"papermill", "nbformat", "nbconvert"}),
+    "notebooks": (LIGHT | CORE | {"training", "plots"}, SCREEN),
+    "cli": (ANY, {"typer", "numpy"}),
     "__main__": ({"cli"}, set()),
 }
-DOORS = {"cli", "corpora", "__main__", "runner", "app", "suite"}  # nothing below imports these
+DOORS = {"cli", "__main__", "notebooks", "app"}  # nothing below imports these
 STANDARD = set(sys.stdlib_module_names)
 
 
@@ -117,7 +90,9 @@ def imports(path: Path) -> set[str]:
             if node.module == "humfind":
                 found |= {f"humfind.{alias.name}" for alias in node.names}
             elif node.module:
-                found.add(node.module)
+                inner = SOURCE.joinpath(*node.module.split(".")[1:])
+                files = {alias.name for alias in node.names if (inner / f"{alias.name}.py").is_file()}
+                found |= {f"{node.module}.{name}" for name in files} if files else {node.module}
     return found
 
 
@@ -129,8 +104,9 @@ def test_a_room_imports_only_what_its_row_allows(module):
     for name in imports(modules()[module]):
         top, _, inner = name.partition(".")
         if top == "humfind":
-            target = inner.split(".")[0]
-            assert target in rooms | {room.split(".")[0], "__version__"} or rooms is ANY, f"{module} imports {name}"
+            parts = inner.split(".")
+            within = {".".join(parts[:n]) for n in range(1, len(parts) + 1)}  # f0.store is in f0 and in f0.store
+            assert within & (rooms | {room.split(".")[0], "__version__"}) or rooms is ANY, f"{module} imports {name}"
         else:
             assert top in libraries | STANDARD, f"{module} imports {name}"
 

@@ -38,10 +38,11 @@ NOISE = re.compile(r"^\s*$|^warning: |^without f0: |\d+%\||\[\d\d:\d\d|^could no
 ACTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-WORDS = """Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it in a
-way drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one line
-where it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers where
-the status is 0, within {seconds:.0f} s and {gb} GB; after a signal, the same command again answers as if undisturbed."""
+WORDS = """Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it
+in a way drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one
+line where it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers
+where the status is 0, within {seconds:.0f} s and {gb} GB; after a signal, the same command again answers as if
+undisturbed."""
 
 
 @dataclass(frozen=True)
