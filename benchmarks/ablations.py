@@ -57,7 +57,7 @@ def query_of(name: str, line: Contour) -> Query:
     """A query of which only the contour is looked at."""
     one = np.zeros(1, np.float32)
     windows = Windows(np.zeros((1, 1, 1), np.float32), one, one, one + 1, one)
-    return Query(name, line, windows, Embeddings(np.zeros((1, 1), np.float32)))
+    return Query(name, windows, Embeddings(np.zeros((1, 1), np.float32)), line.length_s, line)
 
 
 def ranks(songs: Songs, hums: list[tuple[Query, str]], config: DtwConfig) -> Ints:

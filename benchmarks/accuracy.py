@@ -61,7 +61,7 @@ def cause(query: Query, right: int, fusion: Fusion, aligned: Evidence, stage: in
     """Why the right song was not first, the plainest reason first."""
     rows = np.flatnonzero(fusion.songs.recording_song == right)
     row = int(rows[np.argmin(aligned.log_e[rows])])
-    sung_s = float(query.contour.voiced.sum()) * query.contour.frame_s
+    sung_s = float(query.melody.voiced.sum()) * query.melody.frame_s
     if sung_s < 2.5:
         return "less than 2.5 s sung"
     match = fusion.dtw.match(query, row, aligned)
@@ -83,7 +83,7 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
     queries = [(search.make_query(name, f0, model), right) for name, right, f0 in (suite.hums[i] for i in chosen)]
     answers = {query.name: right for query, right in queries}
     fusion = Fusion(index)
-    fusion.rank(queries[0][0], search.find_hits([queries[0][0]], index, 0)[0], TOP)  # warm-up
+    fusion.rank(queries[0][0], TOP)  # warm-up
     short = Fusion(index, replace(RankConfig(), fusion=replace(FusionConfig(), exhaustive=0)))
     found: dict[str, list[int]] = {name: [] for name in (*READ_OFF, SHORT, "seen", "unseen")}
     seconds, stated, gone, causes = [], [], [], Counter[str]()

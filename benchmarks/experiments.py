@@ -34,7 +34,7 @@ from humfind.synth.hum import perform
 from humfind.synth.melody import Notes, from_lengths, pitch_line, sung_tempo, timed
 from humfind.training.dataset import Example
 from humfind.training.pretrain import CONFIG, HUMMER, NOTES_PER_S, examples_of, sure
-from humfind.training.train import train
+from humfind.training.tasks.hums import train
 from humfind.types import F0, Ints
 
 LEARNED, SEARCHED, HUMS = 600, 300, 150

@@ -20,7 +20,7 @@ from benchmarks import suites
 from humfind.config import FusionConfig, HummerConfig
 from humfind.index import Song
 from humfind.rankers.dtw.ranker import Dtw
-from humfind.rankers.sequence import Sequence
+from humfind.rankers.sequence import WindowSequence
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import load_model
 from humfind.synth.hum import HOP_S, perform
@@ -40,7 +40,7 @@ def cases(data: Path, model: Any, hums: int) -> tuple[np.ndarray, np.ndarray]:
         (name, suites.f0_of(heard_in_mix(f0.hz, HOP_S, rng)) if row % 2 else f0) for row, (name, f0) in enumerate(tunes)
     ]
     index = search.build_index([(Song(name), f0) for name, f0 in songs], model)
-    dtw, sequence = Dtw(index), Sequence(index)
+    dtw, sequence = Dtw(index), WindowSequence(index)
     values, right = [], []
     while len(values) < hums:
         name, f0 = tunes[int(rng.integers(len(tunes)))]

@@ -25,7 +25,7 @@ from humfind.config import FusionConfig, RankConfig
 from humfind.index import Index, Song
 from humfind.rankers import make_ranker
 from humfind.rankers.fusion import Fusion
-from humfind.rankers.sequence import Sequence
+from humfind.rankers.sequence import WindowSequence
 from humfind.rankers.window_matching import Projected
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import load_model
@@ -101,7 +101,7 @@ def ask(count: int, folder: Path) -> dict[str, float]:
         row[f"{name}, s"] = float(np.median(spent))
         if name == "fusion":
             row |= {"search, GB": peak_gb() - before, f"first of {len(spent)}": first / len(spent)}
-    ordered = Sequence(index)
+    ordered = WindowSequence(index)
     few = Projected(ordered.whole, FusionConfig.directions)
     for name, log_e_of in (
         ("all directions", lambda query: ordered.evidence(query)[0]),

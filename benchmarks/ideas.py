@@ -28,10 +28,10 @@ from humfind.encoders.resnet1d import Folded
 from humfind.f0 import crepe_network, make_tracker
 from humfind.index.flat import FlatIndex
 from humfind.rankers import null_model as evalue
-from humfind.rankers.dtw import kernel as cells
+from humfind.rankers.dtw import kernel
 from humfind.rankers.dtw import ranker as dtw
 from humfind.rankers.dtw.pitch_sequence import LEVELS, ends_of
-from humfind.rankers.sequence import Sequence
+from humfind.rankers.sequence import WindowSequence
 from humfind.rankers.window_matching import Projected
 from humfind.retrieval.checkpoints import load_model
 from humfind.types import Contour, Ints, Recording
@@ -101,7 +101,7 @@ def in_floats(rows: int, one: np.ndarray, two: np.ndarray, here: np.ndarray, fas
 def in_integers(rows: int, one: np.ndarray, two: np.ndarray, here: np.ndarray, faster: int, slower: int) -> None:
     new = np.empty_like(one)
     for _ in range(rows):
-        cells._row(new, one, two, here, here, faster, slower)
+        kernel._row(new, one, two, here, here, faster, slower)
         two, one, new = one, new, two
 
 
@@ -122,16 +122,16 @@ def stretches(count: int = 400, frames: int = 190, rows: int = 70) -> Pair:
     level = ((np.cumsum(rng.integers(-3, 4, count * frames))) % LEVELS).astype(np.int16)
     phrase = rng.random(count * frames) < 0.1
     costs = np.round(200 * dtw.local_costs(0.6, 0.15)).astype(np.int16)
-    hum, first = rng.integers(0, cells.PITCHES, rows), frames * np.arange(count)
+    hum, first = rng.integers(0, kernel.PITCHES, rows), frames * np.arange(count)
     per_block = round(evalue.BLOCK_S / DtwConfig.frame_s)
     blocks = ends_of([-(-frames // per_block)] * count)
     best, key = np.zeros((2, blocks[-1]), np.int16), np.zeros((2, blocks[-1]), np.int64)
-    few = [np.int16(200 * cost) for cost in (6.0, 3.0, 0.3, 0.4)]
+    penalties = kernel.Penalties(*(np.int16(200 * cost) for cost in (6.0, 3.0, 0.3, 0.4)))
+    songs, where = kernel.Frames(level, phrase, phrase), kernel.Stretches(first, first + frames, blocks, per_block)
 
     def align(*chosen: Ints) -> None:
         for part in chosen:
-            where = (first, first + frames, blocks, per_block, part)
-            cells.align(level, phrase, phrase, *few[:2], *where, hum, costs, *few[2:], best, key)
+            kernel.align(songs, where, part, hum, costs, penalties, kernel.Best(best, key))
 
     every = np.arange(count)
     return lambda: align(*np.split(every, count)), lambda: align(every)
@@ -171,7 +171,7 @@ def directions(songs: int = 5000, windows: int = 190, hum_windows: int = 28) -> 
         embeddings=SimpleNamespace(vectors=rng.standard_normal((hum_windows, 128), np.float32)),
         contour=SimpleNamespace(length_s=10.0),
     )
-    ordered = Sequence(index)
+    ordered = WindowSequence(index)
     few = Projected(ordered.whole, FusionConfig.directions)
     return lambda: ordered.evidence(query), lambda: ordered.shortlist(
         query, few, FusionConfig.likely, FusionConfig.shortlist

@@ -151,7 +151,7 @@ def digest(path: Path) -> str:
 
         state = State.load(path)
         about = {key: value for key, value in state.about.items() if key != "seconds"}
-        tensors = {f"n/{k}": v for k, v in state.network.items()} | {f"o/{k}": v for k, v in state.optimiser.items()}
+        tensors = {f"n/{k}": v for k, v in state.module.items()} | {f"o/{k}": v for k, v in state.optimiser.items()}
         content = json.dumps(about, sort_keys=True).encode()
         content += b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors))
     return hashlib.sha256(content).hexdigest()

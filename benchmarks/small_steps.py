@@ -16,9 +16,9 @@ from pathlib import Path
 from humfind.config import (
     DEMO_SIZES,
     ContourConfig,
-    EncoderConfig,
     F0Config,
     ModelConfig,
+    ResNet1dConfig,
     TrainConfig,
 )
 from humfind.types import InputError
@@ -27,7 +27,7 @@ FEW = replace(DEMO_SIZES["tiny"], train_songs=3, train_hums=5, public_songs=2, p
 PARTS = F0Config(tracker="swiftf0", threads=1, part_size=2)
 MODEL = ModelConfig(
     contour=ContourConfig(frame_s=0.08, window_s=4.0, query_tempos=(0.84, 1.0, 1.19)),
-    encoder=EncoderConfig(widths=(8, 16), blocks=(1, 1), kernel=5, embedding_dim=16, dropout=0.1),
+    encoder=ResNet1dConfig(widths=(8, 16), blocks=(1, 1), kernel=5, embedding_dim=16, dropout=0.1),
     train=TrainConfig(songs_per_batch=2, recordings_per_song=2, steps=6, validate_every=2, device="cpu"),
 )
 
@@ -50,7 +50,7 @@ def track(data: Path, out: Path) -> None:
 
 def train(data: Path, store: Path, out: Path) -> None:
     from humfind.retrieval.predict import training_examples
-    from humfind.training.train import train
+    from humfind.training.tasks.hums import train
 
     examples, _, music_ids = training_examples(data, store)
     train(examples, MODEL, out, music_ids=music_ids)

@@ -200,7 +200,7 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     ours = {f"humfind, {n} thread{'s' * (n > 1)}": Dtw(index, threads=n) for n in (1, 2)}
     first = next(iter(ours.values()))
     frame_s = first.config.frame_s
-    hum, lines = first._pair(queries[0].contour, 1.0, frame_s)
+    hum, lines = first._pair(queries[0].melody, 1.0, frame_s)
     costs = local_costs(first.config.error_semitones, first.config.stray_share)
     rows = np.argsort(-np.diff(lines.ends))[len(lines.lines) // 2 :][:some]  # of median length and below
     levels = [lines.lines[row].level.astype(np.int64) for row in rows]

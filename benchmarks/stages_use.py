@@ -21,8 +21,9 @@ from humfind.config import ZALO2021, ModelConfig, RankConfig
 from humfind.index import Song
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import load_model
+from humfind.training.loop import HistoryRow
 from humfind.training.pretrain import CONFIG, examples_of
-from humfind.training.train import HistoryRow, train
+from humfind.training.tasks.hums import train
 
 TUNES = 100
 

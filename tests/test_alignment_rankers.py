@@ -13,9 +13,9 @@ from tiny_world import PlainModel, f0_of, hum_of, melody
 from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
 from humfind.index.flat import FlatIndex, halved
-from humfind.rankers import Dtw, Fusion, Sequence, sequence
+from humfind.rankers import Dtw, Fusion, WindowSequence, sequence
 from humfind.rankers import null_model as evalue
-from humfind.rankers.dtw import kernel as cells
+from humfind.rankers.dtw import kernel
 from humfind.rankers.dtw import ranker as dtw
 from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, pitch_sequence_of
 from humfind.rankers.dtw.ranker import Stretches
@@ -60,7 +60,7 @@ def plain_dtw(song, start, end, hum, key):
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
 
     def local(i, j):
-        return costs[(int(song[j]) - int(hum[i]) - key * LEVELS // cells.KEYS) % LEVELS]
+        return costs[(int(song[j]) - int(hum[i]) - key * LEVELS // kernel.KEYS) % LEVELS]
 
     n, m = len(hum), len(song)
     total = np.full((n, m), np.inf)
@@ -83,19 +83,18 @@ def test_the_quick_alignment_is_the_plain_one():
     ]
     ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), CONFIG)
     songs = ranker.lines[0.12]
-    hum = (rng.integers(0, cells.PITCHES, 15) * (LEVELS // cells.PITCHES)).astype(np.int16)
+    hum = (rng.integers(0, kernel.PITCHES, 15) * (LEVELS // kernel.PITCHES)).astype(np.int16)
     marks = np.zeros(15, bool)
     found = ranker._align(
         PitchSequence(hum, np.arange(15, dtype=np.float32), marks, marks), songs, songs.whole(np.arange(4))
     )
     best, at = 15 * found.best[0], found.key[0]
-    off = np.float32(CONFIG.off_start), np.float32(CONFIG.off_end)
-    steps = np.float32(CONFIG.faster), np.float32(CONFIG.slower)
+    penalties = kernel.Penalties(*np.float32([CONFIG.off_start, CONFIG.off_end, CONFIG.faster, CONFIG.slower]))
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
     for row in range(len(contours)):
         part = slice(songs.ends[row], songs.ends[row + 1])
         level, start, end = songs.level[part], songs.start[part], songs.end[part]
-        plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(cells.KEYS)], axis=0, initial=np.inf)
+        plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(kernel.KEYS)], axis=0, initial=np.inf)
         blocks = np.flatnonzero(found.owner == row)
         for block, cost in enumerate(best[blocks]):
             least = plain[block * songs.per_block : (block + 1) * songs.per_block].min()
@@ -105,8 +104,8 @@ def test_the_quick_alignment_is_the_plain_one():
             part.stop,
         ]
         key = int(at[blocks[np.argmin(best[blocks])]])
-        moved = (hum + key * (LEVELS // cells.KEYS)) % LEVELS
-        first, last = cells.trace(level, start, end, *off, moved, costs, *steps)
+        moved = (hum + key * (LEVELS // kernel.KEYS)) % LEVELS
+        first, last = kernel.trace(kernel.Frames(level, start, end), moved, costs, penalties)
         if np.isfinite(plain.min()):
             assert plain_dtw(level, start, end, hum, key)[last] == pytest.approx(plain.min(), abs=0.02)
             assert 0 <= first <= last
@@ -127,7 +126,7 @@ def test_a_hum_finds_its_song_in_any_key_and_tempo(index, make, shift, tempo):
 
 def test_sequence_finds_a_hum_of_several_windows(index):
     queries = [query_of(song, -4, 1.25, 3.0, 14.0) for song in range(0, SONGS, 3)]
-    firsts = [search.search(query, index, Sequence(index)).music_ids[0] for query in queries]
+    firsts = [search.search(query, index, WindowSequence(index)).music_ids[0] for query in queries]
     assert np.mean([first == query.name[:2] for first, query in zip(firsts, queries, strict=True)]) >= 0.9
 
 
@@ -171,7 +170,7 @@ def test_windows_that_differ_along_few_directions_are_as_far_apart_along_these(i
 
 
 def test_windows_that_fall_on_one_of_a_song_count_each(index):
-    ordered, query = Sequence(index), query_of(4, length_s=12.0)
+    ordered, query = WindowSequence(index), query_of(4, length_s=12.0)
     few = Projected(ordered.whole, 8).look
     vectors = query.embeddings.vectors[:, :8]
     asked = [Diagonal.of(query.windows, vectors, ratio, few.hop_s) for ratio in np.unique(query.windows.tempo_ratio)]
@@ -191,7 +190,7 @@ def test_windows_that_fall_on_one_of_a_song_count_each(index):
 
 
 def test_a_shortlist_of_all_places_has_the_evidence_of_all(index):
-    ordered = Sequence(index)
+    ordered = WindowSequence(index)
     seen = Projected(ordered.whole, index.engine.dim)
     for song in range(0, SONGS, 6):
         query = query_of(song, 2)
@@ -203,7 +202,7 @@ def test_a_shortlist_of_all_places_has_the_evidence_of_all(index):
 
 
 def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
-    ordered = Sequence(index)
+    ordered = WindowSequence(index)
     for song, start_s, tempo in ((3, 2.0, 1.0), (8, 5.0, 0.8), (11, 14.0, 1.25)):  # the last one reaches beyond the end
         query = query_of(song, 2, tempo, start_s, 9.0)
         asked = [
@@ -220,7 +219,7 @@ def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
 
 def test_a_shortlist_is_told_what_chance_does_by_songs_that_are_not_in_it(index, monkeypatch):
     monkeypatch.setattr(sequence, "CHANCE", 40)
-    ordered = Sequence(index)
+    ordered = WindowSequence(index)
     query = query_of(7, 2, length_s=9.0)
     exact = ordered.evidence(query)[0]
     places, log_e = ordered.shortlist(query, Projected(ordered.whole, 8), 12, 3)
@@ -238,7 +237,7 @@ def test_what_the_witnesses_say_is_what_the_rankers_answer(index):
     aligned, ordered = fusion.witnesses(query)
     for ranker, log_e in (
         (Dtw(index), aligned.log_e),
-        (Sequence(index), ordered),
+        (WindowSequence(index), ordered),
         (fusion, fusion.weigh(aligned, ordered)),
     ):
         ids = [index.music_ids[index.recording_song[row]] for row in np.argsort(log_e, kind="stable")[:10]]
@@ -282,7 +281,7 @@ def test_places_that_overlap_are_one_stretch(index):
 
 def test_short_stretches_side_by_side_are_as_alone(index):
     ranker = Dtw(index, threads=1)
-    hum, songs = ranker._pair(query_of(3).contour, 1.0, CONFIG.frame_s)
+    hum, songs = ranker._pair(query_of(3).melody, 1.0, CONFIG.frame_s)
     first = songs.ends[:-1] + np.arange(SONGS) % 7
     end = first + 20 + 3 * np.arange(SONGS)
     end[4] = first[4]  # one that is empty
@@ -340,7 +339,7 @@ def of_a_shortlist(index):
     return Fusion(index, RankConfig(fusion=FusionConfig(exhaustive=10)))
 
 
-@pytest.mark.parametrize("make", [Dtw, Sequence, Fusion, of_a_shortlist])
+@pytest.mark.parametrize("make", [Dtw, WindowSequence, Fusion, of_a_shortlist])
 def test_silence_is_ranked_all_the_same(index, make):
     hum = hum_of(0, 2.0, 6.0)
     query = search.make_query("q", replace(hum, hz=np.zeros_like(hum.hz)), MODEL)

@@ -29,9 +29,9 @@ from test_predict import put_audio, put_rows
 from tiny_world import HOP_S, f0_of, hum_of, melody
 
 from humfind import cli
-from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig
+from humfind.config import ContourConfig, F0Config, ModelConfig, ResNet1dConfig
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.retrieval import predict, submission
 from humfind.types import F0
 
@@ -42,7 +42,7 @@ WRITE_DOCS = os.environ.get("HUMFIND_WRITE_DOCS") == "1"
 RATE_HZ = 16_000
 CONFIG = ModelConfig(
     contour=ContourConfig(window_s=4.0, query_tempos=(1.0,)),
-    encoder=EncoderConfig(widths=(4,), blocks=(1,), embedding_dim=8),
+    encoder=ResNet1dConfig(widths=(4,), blocks=(1,), embedding_dim=8),
 )
 FIRST_TEN = tuple(f"{i:04d}" for i in range(10))
 
@@ -594,7 +594,7 @@ def original(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     world = World(tmp_path_factory.mktemp("original"))
     world.data.mkdir()
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(world.model)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(world.model)
     put_rows(world.store / "public_test/song", songs())
     put_rows(world.store / "public_test/hum", [(f"{i:04d}.mp3", None, hum_of(i, 2.0, 5.0)) for i in range(3)])
     predict.index_of(world.store, "public_test", model=str(world.model))[0].save(world.index)

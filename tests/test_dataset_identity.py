@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from humfind import cli
 from humfind import notebooks as suite
-from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig
+from humfind.config import ContourConfig, F0Config, ModelConfig, ResNet1dConfig
 from humfind.data import demo
 from humfind.data.identity import RECORD, demo_recipe, identify, record, recorded, run_folder
 from humfind.data.zalo import has_recordings, load_split, splits_of
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.f0.load import F0Cache
 from humfind.f0.store import Store
 from humfind.index import Index
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 QUICK = F0Config(tracker="swiftf0")
 CONFIG = ModelConfig(
     contour=ContourConfig(window_s=4.0, query_tempos=(1.0,)),
-    encoder=EncoderConfig(widths=(4,), blocks=(1,), embedding_dim=8),
+    encoder=ResNet1dConfig(widths=(4,), blocks=(1,), embedding_dim=8),
 )
 MODELS: dict[str, Path] = {}
 
@@ -45,7 +45,7 @@ MODELS: dict[str, Path] = {}
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(path)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
     MODELS["tiny"] = path
     return path
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from humfind.config import ContourConfig, EncoderConfig, ModelConfig, TrainConfig
+from humfind.config import ContourConfig, ModelConfig, ResNet1dConfig
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import ENCODER, Checkpoint, Model, input_shape
 from humfind.types import InputError, Windows
 
-CONFIG = ModelConfig(encoder=EncoderConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))
+CONFIG = ModelConfig(encoder=ResNet1dConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))
 
 
 def windows(n: int, seed: int = 0, channels: int = 2) -> Windows:
@@ -26,7 +26,7 @@ def windows(n: int, seed: int = 0, channels: int = 2) -> Windows:
 @pytest.fixture
 def model() -> Model:
     torch.manual_seed(0)
-    return Model(CONFIG, build(CONFIG.encoder, 2), {"steps": 7})
+    return Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG)), {"steps": 7})
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_is_saved_comes_back(model: Model, saved: Path) -> None:
 
 def test_checksum_tells_weights_and_config_apart_but_not_runs(model: Model) -> None:
     torch.manual_seed(1)
-    other_weights = Model(CONFIG, build(CONFIG.encoder, 2))
+    other_weights = Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG)))
     other_config = Model(replace(CONFIG, contour=ContourConfig(song_hop_s=0.5)), model.network)
     again = Model(CONFIG, model.network, {"steps": 8})
     assert again.checksum == model.checksum
@@ -60,11 +60,11 @@ def test_many_recordings_at_once_or_one_by_one(model: Model) -> None:
     assert model.embed_many([]) == []
 
 
-def test_input_channels_follow_the_features() -> None:
-    control = replace(CONFIG, train=TrainConfig(features="spectrogram"))
-    assert input_channels(CONFIG) == 2
-    assert input_channels(replace(CONFIG, contour=ContourConfig(voicing_channel=False))) == 1
-    assert input_channels(control) == control.spectrogram.bands
+def test_input_shape_follow_the_features() -> None:
+    control = replace(CONFIG, features="spectrogram")
+    assert input_shape(CONFIG) == (2, 200)
+    assert input_shape(replace(CONFIG, contour=ContourConfig(voicing_channel=False))) == (1, 200)
+    assert input_shape(control) == (control.spectrogram.bands, 200)
 
 
 def test_windows_of_another_kind_are_refused(model: Model) -> None:
@@ -74,7 +74,7 @@ def test_windows_of_another_kind_are_refused(model: Model) -> None:
 
 def test_missing_files_say_so(saved: Path) -> None:
     saved.with_suffix(".json").rename(saved.parent / "elsewhere.json")
-    with pytest.raises(InputError, match="JSON beside"):
+    with pytest.raises(InputError, match="JSON next to"):
         Model.load(saved)
     (saved.parent / "elsewhere.json").rename(saved.with_suffix(".json"))
     saved.unlink()
@@ -103,14 +103,19 @@ def test_a_pickle_is_never_opened(saved: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "exploded").exists()
 
 
-def test_json_of_another_network_or_format_is_refused(saved: Path) -> None:
+def test_json_of_another_network_or_format_is_refused(model: Model, saved: Path, tmp_path: Path) -> None:
+    model.save(tmp_path / "twin.safetensors")
     path = saved.with_suffix(".json")
     about = json.loads(path.read_text())
     wider = json.loads(path.read_text())
     wider["config"]["encoder"]["embedding_dim"] = 7
     path.write_text(json.dumps(wider))
-    with pytest.raises(InputError, match="does not fit"):
+    with pytest.raises(InputError, match="not the weights that its JSON was saved with"):
         Model.load(saved)
+    forged = replace(Checkpoint.load(tmp_path / "twin.safetensors", ENCODER), config=wider["config"], checksum="")
+    forged.save(tmp_path / "forged.safetensors")  # a checksum that fits, of a network that does not
+    with pytest.raises(InputError, match="does not fit"):
+        Model.load(tmp_path / "forged.safetensors")
     path.write_text(json.dumps(about | {"format_version": 99}))
     with pytest.raises(InputError, match="format version 99"):
         Model.load(saved)

@@ -69,8 +69,8 @@ def test_hostile_names_stay_text_in_the_executed_notebook(tmp_path: Path, monkey
     quoted = HTML.replace('"', '""')
     (data / "songs.csv").write_text(f'music_id,title\n"{quoted}","{quoted}"\n')
     cells = [
-        "from humfind import suite; from humfind.config import F0Config; from humfind.data.zalo import Item",
-        f"run = suite.open_run({str(data)!r}, {str(tmp_path / 'run')!r}, F0Config(tracker='swiftf0')); run",
+        "from humfind import notebooks; from humfind.config import F0Config; from humfind.data.zalo import Item",
+        f"run = notebooks.open_run({str(data)!r}, {str(tmp_path / 'run')!r}, F0Config(tracker='swiftf0')); run",
         "run.transform()",
         "run.skipped()",
         "run.items('public_test', 'song')[0], run.title(run.items('public_test', 'song')[0].music_id)",

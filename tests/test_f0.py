@@ -245,7 +245,7 @@ def test_regrid_draws_lines_in_log_frequency_between_voiced_frames_only() -> Non
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (F0Config(tracker="nobody"), "torchcrepe or crepe or swiftf0 or pyin"),
+        (F0Config(tracker="nobody"), "torchcrepe, crepe, swiftf0, pyin"),
         (F0Config(model="huge"), "tiny or full"),
         (F0Config(decoder="guess"), "weighted or viterbi"),
         (F0Config(hop_s=0.0101), "multiple of 0.0005"),

@@ -21,10 +21,10 @@ import pytest
 import torch
 from tiny_world import PlainModel, f0_of, melody
 
-from humfind.config import ContourConfig, EncoderConfig, ModelConfig, TrainConfig
+from humfind.config import ContourConfig, ModelConfig, ResNet1dConfig, TrainConfig
 from humfind.encoders import build
 from humfind.encoders import checkpoint as embed
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index, Song
 from humfind.index.flat import HEAD
 from humfind.index.folder import SCHEMAS
@@ -32,7 +32,7 @@ from humfind.retrieval import search
 from humfind.retrieval.query import load_query
 from humfind.types import InputError, Windows
 
-CONFIG = ModelConfig(encoder=EncoderConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))
+CONFIG = ModelConfig(encoder=ResNet1dConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))
 SECONDS = 10
 MEMORY = 200 * 2**20  # bytes more than before
 
@@ -256,7 +256,7 @@ def test_a_small_address_space(folder, tmp_path):
 @pytest.fixture
 def model() -> Model:
     torch.manual_seed(0)
-    return Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG)))
+    return Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG)))
 
 
 def forge(model: Model, path: Path, config: dict[str, Any]) -> None:

@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from humfind.audio.load import load
-from humfind.config import ContourConfig, EncoderConfig, ModelConfig
+from humfind.config import ContourConfig, ModelConfig, ResNet1dConfig
 from humfind.data import zalo
 from humfind.data.importers import pickle2021
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.f0.store import MANIFEST, read_manifest, read_part
 from humfind.index import read_about
 from humfind.index.flat import HEAD, FlatIndex
@@ -41,7 +41,7 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 CONFIG = ModelConfig(
-    contour=ContourConfig(window_s=4.0), encoder=EncoderConfig(widths=(4,), blocks=(1,), embedding_dim=4)
+    contour=ContourConfig(window_s=4.0), encoder=ResNet1dConfig(widths=(4,), blocks=(1,), embedding_dim=4)
 )
 CELLS = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
     ["", "a.mp3", "../a", "/a", "train/hum/a.wav", "\0", '"', ",", "\n", "=1+1", "CON", "ạ", "\\"]
@@ -184,7 +184,7 @@ def test_vectors(folder, content):
 def checkpoint(tmp_path_factory) -> tuple[bytes, str]:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(path)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
     return path.read_bytes(), path.with_suffix(".json").read_text()
 
 

@@ -20,7 +20,7 @@ from humfind import cli
 from humfind.data.importers import melodies
 from humfind.data.zalo import load_split
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index
 from humfind.retrieval import predict as predicting
 
@@ -31,7 +31,7 @@ NOT_UTF8 = os.fsdecode(b"caf\xe9")
 def checkpoint(tmp_path_factory) -> str:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(path)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
     return str(path)
 
 

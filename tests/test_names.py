@@ -19,7 +19,7 @@ from humfind import metrics
 from humfind.config import F0Config
 from humfind.data.zalo import Item, csv_line, read_answers, read_titles, stem
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Song
 from humfind.retrieval import search, submission
 from humfind.retrieval.predict import index_of, predict
@@ -76,7 +76,7 @@ def test_accents_join_index_hums_and_answers_however_they_are_spelt(
     """The songs' files decomposed, the answers composed: as one system and another write them."""
     monkeypatch.setenv("HUMFIND_HOME", str(tmp_path / "home"))
     data, model = tmp_path / "data", tmp_path / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(model)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(model)
     names = [f"{accent}{i}" for i, accent in enumerate("éüñå")]
     for i, name in enumerate(names):
         file = unicodedata.normalize("NFD", name)
@@ -140,7 +140,7 @@ def test_figures_do_not_depend_on_the_block_in_which_they_are_drawn(monkeypatch:
     picks = np.random.default_rng(0).integers(0, len(values), (2000, len(values)))
     low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
     for block in (777, 5000, 10**6, 10**9):
-        monkeypatch.setattr(metrics, "BLOCK", block)
+        monkeypatch.setattr(metrics.intervals, "BLOCK", block)
         found = metrics.bootstrap(values)
         assert (found.low, found.high) == (low, high)
 
@@ -153,7 +153,8 @@ def test_a_large_submission_is_scored_in_little_memory(tmp_path: Path) -> None:
     with open(tmp_path / "a.csv", "w") as file:
         file.write("hum,music_id\n" + "".join(f"{i:07d},{(i + 3) % songs}\n" for i in range(rows)))
     code = (
-        "import resource, sys; from humfind import submission as s; from humfind.data.zalo import read_answers\n"
+        "import resource, sys; from humfind.retrieval import submission as s\n"
+        "from humfind.data.zalo import read_answers\n"
         "from pathlib import Path; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"r = s.score(s.read(Path({str(tmp_path / 's.csv')!r})), read_answers(Path({str(tmp_path / 'a.csv')!r})))\n"
         "print(r.mrr.value, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)"

@@ -17,7 +17,7 @@ from tiny_world import f0_of, hum_of, melody
 from humfind import notebooks as suite
 from humfind.config import F0Config, RankConfig
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.notebooks.ranking import submit, worst_queries
 from humfind.retrieval import submission
 from humfind.retrieval.predict import predict
@@ -51,7 +51,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "model" / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(path)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
     return path
 
 

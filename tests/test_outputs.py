@@ -15,7 +15,7 @@ from tiny_world import f0_of, hum_of, melody
 
 from humfind import cli
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.retrieval import submission
 from humfind.types import InputError
 
@@ -32,7 +32,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/public_test/answers.csv").write_text("hum,music_id\nh,0001\n")
     (tmp_path / "data/songs.csv").write_text("music_id,title\n0001,One\n")
     torch.manual_seed(0)
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(tmp_path / "model.safetensors")
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(tmp_path / "model.safetensors")
     (tmp_path / "tunes").mkdir()
     (tmp_path / "tunes" / "a.abc").write_text(ABC)
     for name in ("notes.csv", "notes.json", "mine/model.json", "mine/history.json", "full/keep.txt", "other.csv"):

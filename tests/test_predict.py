@@ -14,10 +14,10 @@ import soundfile
 import torch
 from tiny_world import HOP_S, f0_of, hum_of, melody
 
-from humfind.config import ContourConfig, EncoderConfig, F0Config, ModelConfig, RankConfig
+from humfind.config import ContourConfig, F0Config, ModelConfig, RankConfig, ResNet1dConfig
 from humfind.data.zalo import split_by_song
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_channels
+from humfind.encoders.checkpoint import Model, input_shape
 from humfind.f0.load import F0Cache, load_f0
 from humfind.index import Index
 from humfind.retrieval import predict as predicting
@@ -28,7 +28,7 @@ from humfind.types import F0, InputError
 SONGS = 12
 CONFIG = ModelConfig(
     contour=ContourConfig(window_s=4.0, query_tempos=(0.8, 1.0, 1.25)),
-    encoder=EncoderConfig(widths=(8, 16), blocks=(1, 1), embedding_dim=32),
+    encoder=ResNet1dConfig(widths=(8, 16), blocks=(1, 1), embedding_dim=32),
 )
 QUICK = F0Config(tracker="swiftf0")
 
@@ -37,7 +37,7 @@ QUICK = F0Config(tracker="swiftf0")
 def checkpoint(tmp_path_factory) -> str:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_channels(CONFIG))).save(path)
+    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
     return str(path)
 
 

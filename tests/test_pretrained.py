@@ -41,7 +41,7 @@ def sure(hz) -> F0:
 
 def test_it_is_small_and_says_what_made_it(model):
     assert PRETRAINED_PATH.stat().st_size < 16e6
-    assert model.config.train.features == "f0"
+    assert model.config.features == "f0"
     assert model.facts["data"]["songs"] > 10_000
     frames = round(model.config.contour.window_s / model.config.contour.frame_s)
     with FlopCounterMode(display=False) as counted:

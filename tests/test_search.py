@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from tiny_world import HOP_S, PlainModel, f0_of, hum_of, melody
 
-from humfind.config import ModelConfig, RankConfig, TrainConfig
+from humfind.config import ModelConfig, RankConfig
 from humfind.index import Song
 from humfind.rankers import Nearest, Vote, make_ranker
+from humfind.rankers.hits import find_hits
+from humfind.rankers.nearest import rank_hits
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
@@ -43,7 +45,7 @@ def test_a_transposed_and_stretched_hum_finds_its_song(index, queries, rank):
 
 def test_the_match_tells_place_key_and_tempo(index):
     query = search.make_query("q", hum_of(3, start_s=7.0, length_s=6.0, shift=-5, tempo=1.25), MODEL)
-    best = search.search(query, index, Nearest()).answers[0]
+    best = search.search(query, index, Nearest(index)).answers[0]
     assert best.music_id == "03"
     assert best.match is not None
     assert best.match.start_s == pytest.approx(7.0, abs=0.5)
@@ -52,18 +54,20 @@ def test_the_match_tells_place_key_and_tempo(index):
     assert best.match.tempo_ratio == 1.25
 
 
-@pytest.mark.parametrize("ranker", [Nearest(), Vote(5)])
+@pytest.mark.parametrize("ranker", [Nearest, lambda index: Vote(index, 5)])
 def test_one_by_one_equals_all_at_once(index, queries, ranker):
+    ranker = ranker(index)
     alone = [search.search(query, index, ranker) for query in queries]
     assert alone == search.rank_all(queries, index, ranker)
     assert alone == search.rank_all(queries[::-1], index, ranker)[::-1]
 
 
-@pytest.mark.parametrize("ranker", [Nearest(), Vote(3)])
 @pytest.mark.parametrize("per_window", [10, 200, 10_000])
-def test_more_hits_change_no_answer(index, queries, ranker, per_window):
-    for query, hits in zip(queries, search.find_hits(queries, index, per_window), strict=True):
-        assert ranker.rank(query, hits, 10).music_ids == search.search(query, index, ranker, 10).music_ids
+def test_more_hits_change_no_answer(index, queries, per_window):
+    near, vote = Nearest(index), Vote(index, 3)
+    for query, hits in zip(queries, find_hits(queries, index, per_window), strict=True):
+        assert rank_hits(query, hits, 10).music_ids == near.rank(query, 10).music_ids
+        assert vote.rank_hits(query, hits, 10).music_ids == vote.rank(query, 10).music_ids
 
 
 def test_nearest_is_exact(index, queries):
@@ -73,7 +77,7 @@ def test_nearest_is_exact(index, queries):
         distance = np.sqrt((difference**2).sum(axis=2)).min(axis=0)
         songs = {song: distance[index.window_song == row].min() for row, song in enumerate(index.music_ids)}
         expected = sorted(songs, key=lambda song: (songs[song], song))[:10]
-        assert list(search.search(query, index, Nearest()).music_ids) == expected
+        assert list(search.search(query, index, Nearest(index)).music_ids) == expected
 
 
 def test_a_song_of_many_near_windows_does_not_crowd_out_the_rest():
@@ -82,7 +86,7 @@ def test_a_song_of_many_near_windows_does_not_crowd_out_the_rest():
     songs = [(Song("long"), f0_of(long)), *((Song(f"{i:02d}"), f0_of(melody(i))) for i in range(1, 13))]
     index = search.build_index(songs, MODEL)
     query = search.make_query("q", hum_of(0), MODEL)
-    for ranker in (Nearest(), Vote(2)):
+    for ranker in (Nearest(index), Vote(index, 2)):
         ranking = search.search(query, index, ranker)
         assert len(ranking.answers) == 10
         assert ranking.music_ids[0] == "long"
@@ -90,7 +94,7 @@ def test_a_song_of_many_near_windows_does_not_crowd_out_the_rest():
 
 def test_fewer_answers_only_where_there_are_fewer_songs():
     index = search.build_index([(Song(name), f0_of(melody(i))) for i, name in enumerate("cab")], MODEL)
-    ranking = search.search(search.make_query("q", hum_of(1), MODEL), index, Vote(10))
+    ranking = search.search(search.make_query("q", hum_of(1), MODEL), index, Vote(index, 10))
     assert ranking.music_ids[0] == "a"
     assert sorted(ranking.music_ids) == ["a", "b", "c"]
 
@@ -99,17 +103,17 @@ def test_several_recordings_of_a_song_are_one_answer():
     songs = [(Song("x"), hum_of(1, 0)), (Song("x"), hum_of(1, 6)), (Song("y"), hum_of(2))]
     index = search.build_index(songs, MODEL)
     assert index.music_ids == ("x", "y")
-    assert search.search(search.make_query("q", hum_of(1, 6), MODEL), index, Nearest()).music_ids == ("x", "y")
+    assert search.search(search.make_query("q", hum_of(1, 6), MODEL), index, Nearest(index)).music_ids == ("x", "y")
 
 
 def test_silence_is_answered_too(index):
     silent = F0(np.zeros(500, np.float32), np.zeros(500, np.float32), HOP_S)
-    ranking = search.search(search.make_query("q", silent, MODEL), index, Vote(10))
+    ranking = search.search(search.make_query("q", silent, MODEL), index, Vote(index, 10))
     assert len(set(ranking.music_ids)) == 10
 
 
 def test_no_match_passes_the_song_end(index, queries):
-    for ranking in search.rank_all(queries, index, Vote(10)):
+    for ranking in search.rank_all(queries, index, Vote(index, 10)):
         for answer in ranking.answers:
             assert answer.match is not None
             assert 0 <= answer.match.start_s <= answer.match.end_s <= index.song_length_s[answer.music_id] + 1e-6
@@ -122,8 +126,8 @@ def test_songs_know_length_and_checksum(index):
 
 
 def test_a_model_of_spectrograms_is_refused():
-    other = PlainModel(replace(ModelConfig(), train=TrainConfig(features="spectrogram")))
-    with pytest.raises(InputError, match="reads spectrogram, not f0"):
+    other = PlainModel(replace(ModelConfig(), features="spectrogram"))
+    with pytest.raises(InputError, match="reads audio, there is only f0"):
         search.make_query("q", hum_of(0), other)
 
 

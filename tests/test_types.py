@@ -37,7 +37,7 @@ HITS = Hits(INTS, INTS, INTS, ONES, ONES, ONES, ONES, ("a",))
         (lambda: replace(WINDOWS, tempo_ratio=0 * ONES), "positive"),
         (lambda: Embeddings(ONES), "dimensions"),
         (lambda: Embeddings(NAN[None]), "NaN"),
-        (lambda: Query("q", CONTOUR, WINDOWS, Embeddings(np.ones((2, 4), np.float32))), "3 windows but 2"),
+        (lambda: Query("q", WINDOWS, Embeddings(np.ones((2, 4), np.float32)), 1.0), "3 windows but 2"),
         (lambda: replace(HITS, song=INTS + 1), "does not have"),
         (lambda: replace(HITS, song=INTS.astype(np.int32)), "int32"),
         (lambda: replace(HITS, distance=ONES[:2]), "distance has shape"),

@@ -21,7 +21,7 @@ from humfind.f0.extract import extract
 from humfind.f0.store import parts, read_manifest, read_part, write_part
 from humfind.retrieval.predict import predict, training_examples
 from humfind.runtime.files import atomic_write_json
-from humfind.training.train import train
+from humfind.training.tasks.hums import train
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train", "public_test")

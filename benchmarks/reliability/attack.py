@@ -38,11 +38,11 @@ NOISE = re.compile(r"^\s*$|^warning: |^without f0: |\d+%\||\[\d\d:\d\d|^could no
 ACTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-WORDS = """Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it
-in a way drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit status, one
-line where it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answers
-where the status is 0, within {seconds:.0f} s and {gb} GB; after a signal, the same command again answers as if
-undisturbed."""
+WORDS = """Each try copies a small world (songs, hums, f0 store, index, models, a submission, tunes), damages it in
+a way drawn from the seed, and runs the real command line in a process of its own. *Right* is: the exit
+status, one line where it is 2, no trace, nothing that acts on a terminal, no file changed that was not
+asked for, the right answers where the status is 0, within {seconds:.0f} s and {gb} GB; after a signal,
+the same command again answers as if undisturbed."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _become(one: Try, argv: Sequence[str], root: Path, streams: list[int], distu
     os.dup2(streams[0], 1)
     os.dup2(streams[1], 2)
     sys.stdin = io.TextIOWrapper(io.FileIO(0), "utf-8")
-    sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(number, "w"), "utf-8") for number in (1, 2))
+    sys.stdout, sys.stderr = (io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w")), "utf-8") for number in (1, 2))
     os.environ["HUMFIND_HOME"] = str(root / "home")
     os.chdir(root)
     if disturbed:
@@ -267,7 +267,7 @@ def campaign(numbers: Sequence[int], seed: int, verbose: bool = False) -> list[V
             "humfind.cli",
             "humfind.retrieval.predict",
             "humfind.encoders.checkpoint",
-            "humfind.training.train",
+            "humfind.training.tasks.hums",
             "humfind.data.audit",
             "mido",
         ):

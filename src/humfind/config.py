@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from humfind.types import InputError
 
 HOPS_S = (0.0005, 0.5)  # of an f0; outside, a hop is a slip: samples, or milliseconds
 MOST_FRAMES = 20_000  # of a window
+RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
 TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")  # that say how an f0 was made
 
 
@@ -63,8 +64,8 @@ class SpectrogramConfig:
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
-    """Windows -> embeddings."""
+class ResNet1dConfig:
+    """Windows -> embeddings, by a residual network over time."""
 
     name: str = "resnet1d"
     widths: tuple[int, ...] = (32, 64, 128, 192)  # channels a stage; all but the first halve the length
@@ -97,7 +98,6 @@ class AugmentConfig:
 class TrainConfig:
     """Pairs of contours -> checkpoint."""
 
-    features: str = "f0"  # f0 | spectrogram: the control that asks what f0 is good for
     loss: str = "ntxent"  # ntxent | triplet | multisimilarity
     margin: float = 0.2  # of triplet: in the units of the embedding's distance
     miner: str = "none"  # none | semihard | hard: which triplets
@@ -117,11 +117,12 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What a checkpoint carries beside its weights."""
+    """What a checkpoint holds apart from its weights. encoder: the configuration of the encoder that it names."""
 
+    features: str = "f0"  # what the encoder reads: f0 (contours) | spectrogram (the control without f0)
     contour: ContourConfig = field(default_factory=ContourConfig)
     spectrogram: SpectrogramConfig = field(default_factory=SpectrogramConfig)
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: Any = field(default_factory=ResNet1dConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
@@ -270,7 +271,7 @@ ZALO2021 = ModelConfig(
         query_hop_s=2.0,
         query_tempos=(1.0,),
     ),
-    encoder=EncoderConfig(
+    encoder=ResNet1dConfig(
         widths=(128, 256, 512, 1024),
         blocks=(3, 4, 6, 3),
         kernel=7,
@@ -312,7 +313,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("auto", "32", "bf16"),
     "device": ("auto", "cpu", "gpu"),
     "split": ("public_test", "private_test"),
-    "ranker": ("nearest", "vote", "sequence", "dtw", "fusion"),
+    "ranker": RANKER_NAMES,
 }
 LARGEST_SEED = 2**63 - 1
 RANGES: dict[str, tuple[float, float]] = {
@@ -332,10 +333,13 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-def require_valid(name: str, value: Any) -> None:
-    """Raises InputError where a parameter of this name cannot be ``value``; a name without rules takes anything."""
-    if name in CHOICES and value not in CHOICES[name]:
-        raise InputError(f"{name}={value!s:.60}: unknown; choose one of {', '.join(CHOICES[name])}")
+def require_valid(name: str, value: Any, others: Sequence[str] = ()) -> None:
+    """Raises InputError where a parameter of this name cannot be ``value``; a name without rules takes anything.
+
+    others: choices that other packages add.
+    """
+    if name in CHOICES and value not in (known := (*CHOICES[name], *others)):
+        raise InputError(f"{name}={value!s:.60}: unknown; choose one of {', '.join(known)}")
     if name in RANGES:
         low, high = RANGES[name]
         if not low <= value <= high:  # also for what is no number
@@ -369,20 +373,20 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "config") -> Any:
 
 
 def require_sane(config: ModelConfig, where: str) -> None:
-    """Windows that can be cut, and a network that can be built and run. Raises InputError.
+    """Windows that can be cut, and features that are known. Raises InputError.
 
     The bounds are far from any use; they keep a forged or mistyped number from asking for hours or for all memory.
     """
-    line, net = config.contour, config.encoder
+    line = config.contour
     tempos = 1 <= len(line.query_tempos) <= 100 and all(0.1 <= tempo <= 10 for tempo in line.query_tempos)
     hops = all(max(line.frame_s, 0.01) <= hop_s <= 600 for hop_s in (line.song_hop_s, line.query_hop_s))
     cut = 0.001 <= line.frame_s <= 1 and line.frame_s <= line.window_s <= 600 and 0 <= line.min_voiced_share <= 1
     if not (cut and line.window_s / line.frame_s <= MOST_FRAMES and tempos and hops):
         raise InputError(f"{where}.contour: {line} cuts no windows; copy the file again")
-    stages = 1 <= len(net.widths) == len(net.blocks) <= 20 and min(*net.widths, *net.blocks) >= 1
-    sizes = net.embedding_dim >= 1 and 1 <= net.stem_stride <= 1000 and 1 <= net.segments <= 1000
-    if not (stages and sizes and 1 <= net.kernel <= 1001 and net.kernel % 2 and 0 <= net.dropout < 1):
-        raise InputError(f"{where}.encoder: {net} is no network; copy the file again")
+    if config.features not in CHOICES["features"]:
+        raise InputError(
+            f"{where}.features: {config.features!r:.40} is unknown; choose {' or '.join(CHOICES['features'])}"
+        )
 
 
 def _is_like(value: Any, default: Any) -> bool:

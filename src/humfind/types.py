@@ -165,18 +165,28 @@ class Embeddings:
 
 @dataclass(frozen=True)
 class Query:
-    """A hum, on its way to a ranking. name: base name of its file."""
+    """A hum, on its way to a ranking. name: base name of its file. length_s: of the recording. contour: None where the
+    model reads something else than f0."""
 
     name: str
-    contour: Contour
     windows: Windows
     embeddings: Embeddings
+    length_s: float
+    contour: Contour | None = None
 
     def __post_init__(self) -> None:
         _require(
             len(self.windows) == len(self.embeddings),
             f"{self.name}: {len(self.windows)} windows but {len(self.embeddings)} embeddings",
         )
+
+    @property
+    def melody(self) -> Contour:
+        """The contour. Raises InputError where there is none."""
+        if self.contour is None:
+            mend = "choose nearest or vote"
+            raise InputError(f"{self.name}: this ranker aligns contours, and the model reads no f0; {mend}")
+        return self.contour
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,6 @@ Tracker = Annotated[
     str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
 ]
 ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
-RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
 Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
 
 
@@ -122,6 +121,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="folder [default: runs/<dataset>/model]")] = None,
     store: Store = None,
     preset: Annotated[str, typer.Option(help="small | zalo2021")] = "small",
+    encoder: Annotated[str, typer.Option(help="resnet1d, or one that a package adds [default: the preset's]")] = "",
     steps: Annotated[int, typer.Option(min=0, max=10**7, help="batches [default: the preset's]")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of the split, the weights and the batches")] = 0,
     device: Annotated[str, typer.Option(help="auto | cpu | gpu")] = "auto",
@@ -143,12 +143,14 @@ def train(
     settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
     examples, skipped, music_ids = training_examples(data, store)
     _tell_skipped(skipped)
-    from humfind.training.train import train as train_on  # seconds to import: after what can be refused at once
+    from humfind.encoders import with_encoder  # seconds to import: after what can be refused at once
+    from humfind.training.tasks.hums import train as train_on
 
     if out is None:
         out = run_folder(identify(data)) / "model"
         record(out.parent, data)
-    result = train_on(examples, replace(chosen, train=settings), out, resume, music_ids=music_ids)
+    config = replace(with_encoder(chosen, encoder) if encoder else chosen, train=settings)
+    result = train_on(examples, config, out, resume, music_ids=music_ids)
     best = max(result.history, key=lambda row: row["validation_mrr"])
     figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
     counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"
@@ -416,11 +418,13 @@ def _require_address_space() -> None:
 
 
 def _rank(ranker: str, top: int = 10) -> Any:
-    from humfind.config import RankConfig
+    from humfind.config import RANKER_NAMES, RankConfig
+    from humfind.runtime import plugins
     from humfind.types import InputError
 
-    if ranker not in ("", *RANKER_NAMES):
-        raise InputError(f"ranker {ranker}: unknown; choose one of {', '.join(RANKER_NAMES)}")
+    known = plugins.names("rankers", dict.fromkeys(RANKER_NAMES))
+    if ranker not in ("", *known):
+        raise InputError(f"ranker {ranker}: unknown; choose one of {', '.join(known)}")
     return RankConfig(ranker=ranker or RankConfig.ranker, top=top)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 from humfind.audio.load import stream
 from humfind.config import F0Config
+from humfind.runtime import plugins
 from humfind.types import F0, Floats, InputError, Recording
 
 
@@ -56,11 +56,8 @@ def make_tracker(config: F0Config) -> Tracker:
 
     Raises InputError for an unknown one, or when the library that it needs is not installed.
     """
-    if config.tracker not in TRACKERS:
-        raise InputError(f"f0 tracker {config.tracker!r}: unknown; choose {' or '.join(TRACKERS)}")
-    module, _, kind = TRACKERS[config.tracker].partition(":")
     try:
-        tracker: Tracker = getattr(import_module(module), kind)(config)
+        tracker: Tracker = plugins.find("trackers", config.tracker, TRACKERS)(config)
     except ModuleNotFoundError as error:
         hint = f"pip install {error.name}"
         raise InputError(f"f0 tracker {config.tracker}: {error.name} is not installed; {hint}") from error

@@ -246,7 +246,9 @@ def _table_writer(table: pa.Table, **options: Any) -> Callable[[Path], None]:
 
 def _require_sane_info(info: IndexInfo) -> None:
     """Raises ValueError for a configuration or a tracker that none of this program has."""
-    require_sane(from_dict(ModelConfig, info.config, "index.json: config"), "index.json: config")
+    where = "index.json: config"
+    others = {name: value for name, value in info.config.items() if name != "encoder"}  # which its own class reads
+    require_sane(from_dict(ModelConfig, others, where), where)
     F0Config.of(info.tracker)
 
 

@@ -157,7 +157,7 @@ def worst_queries(run: Run, trial: Trial, rank: RankConfig, queries: int) -> lis
     lost.sort(key=lambda name: (ranks[name] or 99, name))
     cases = []
     for name in lost[::-1][:queries]:
-        hum = by_name[name].contour
+        hum = by_name[name].melody
         sides = {"right": trial.answers[name], "wrong": rankings[name].music_ids[0]}
         case: dict[str, Any] = {"name": name, "rank": int(ranks[name]), "hum": hum}
         for side, music_id in sides.items():

@@ -281,7 +281,7 @@ class Run:
         minute."""
         own, quick = (self.folder / name / "model.safetensors" for name in ("model", "quick_model"))
         if not checkpoint and not own.is_file():
-            from humfind.training.train import train  # seconds to import
+            from humfind.training.tasks.hums import train  # seconds to import
 
             default = ModelConfig()
             short = replace(default.train, steps=QUICK_STEPS, validate_every=QUICK_STEPS)

@@ -12,23 +12,25 @@ import numpy as np
 
 from humfind.config import PRESETS, ModelConfig, TrainConfig, to_dict
 from humfind.encoders.checkpoint import Model
+from humfind.index import Song
+from humfind.retrieval.query import make_queries
+from humfind.retrieval.search import build_index
 from humfind.training.dataset import Example
 from humfind.training.margin import margin_experiment as margin_rows
-from humfind.training.train import TrainResult, train
-from humfind.training.validation import build_index, make_queries
+from humfind.training.tasks.hums import TrainResult, train
 from humfind.types import InputError
 
 if TYPE_CHECKING:
     from humfind.notebooks.run import Run
 
 
-def model_config(preset: str, **train_values: Any) -> ModelConfig:
+def model_config(preset: str, features: str = ModelConfig.features, **train_values: Any) -> ModelConfig:
     """The preset, with each value that is not config.py's default put in its place."""
     if preset not in PRESETS:
         raise InputError(f"preset {preset}: unknown; choose one of {', '.join(PRESETS)}")
     config, default = PRESETS[preset], TrainConfig()
     changed = {name: value for name, value in train_values.items() if value != getattr(default, name)}
-    return replace(config, train=replace(config.train, **changed))
+    return replace(config, features=features, train=replace(config.train, **changed))
 
 
 def training_facts(result: TrainResult, config: ModelConfig) -> dict[str, Any]:
@@ -47,11 +49,12 @@ def training_facts(result: TrainResult, config: ModelConfig) -> dict[str, Any]:
 def pair_distances(run: Run, result: TrainResult) -> tuple[np.ndarray, np.ndarray]:
     """The smallest window distance of each validation hum to its own song, and to each other song."""
     model = Model.load(result.checkpoint)
-    held_out = [t for t in run.examples(model.config.train.features) if t.music_id in set(result.validation_ids)]
-    index = build_index([take for take in held_out if take.kind == "song"], model)
+    held_out = [t for t in run.examples(model.config.features) if t.music_id in set(result.validation_ids)]
+    index = build_index([(Song(one.music_id), one.source) for one in held_out if one.kind == "song"], model)
     matching, other = [], []
     hums = [take for take in held_out if take.kind == "hum"]
-    for take, query in zip(hums, make_queries(hums, model), strict=True):
+    queries = make_queries(((hum.name, hum.source) for hum in hums), model)
+    for take, query in zip(hums, queries, strict=True):
         distance, rows = index.nearest(query.embeddings.vectors, len(index.recording))
         nearest = np.full(len(index.music_ids), np.inf)
         np.minimum.at(nearest, index.window_song[rows].ravel(), distance.ravel())
@@ -84,9 +87,10 @@ def features_experiment(run: Run, config: ModelConfig, steps: int) -> dict[str, 
         return {}
     histories = {}
     for features in ("f0", "spectrogram"):
-        short = replace(config.train, features=features, steps=steps, validate_every=max(1, steps // 4))
+        short = replace(config.train, steps=steps, validate_every=max(1, steps // 4))
+        asked = replace(config, features=features, train=short)
         with TemporaryDirectory() as folder:
-            result = train(run.examples(features), replace(config, train=short), Path(folder))
+            result = train(run.examples(features), asked, Path(folder))
         histories[features] = result.history
     return histories
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import RankConfig
-from humfind.rankers.dtw.ranker import Dtw, Evidence, ranking_of
-from humfind.rankers.sequence import Sequence, Windowed
+from humfind.rankers.by_evalue import ranking_of
+from humfind.rankers.dtw.ranker import Dtw, Evidence
+from humfind.rankers.sequence import Windowed, WindowSequence
 from humfind.rankers.window_matching import Projected
-from humfind.types import Contour, Hits, Query, Ranking
+from humfind.types import Contour, Query, Ranking
 
 ONE_PITCH, HELD = 0.75, 0.95  # semitones about the median within which so much of a hum lies that has no melody
 
@@ -26,24 +27,22 @@ class Fusion:
     """A song's score is the weighted sum of minus its log E-values; ties fall to the smaller music_id. Where there are
     many recordings, the hum is aligned at those places alone that the windows put first."""
 
-    hits_per_window = 0
-
     def __init__(self, songs: Windowed, config: RankConfig | None = None, threads: int = 0) -> None:
         config = config or RankConfig()
         self.songs, self.weights = songs, config.fusion
         many = len(songs.recording_song) > self.weights.exhaustive
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
         few = replace(config.dtw, tempos=config.dtw.tempos[:1], rescore_top=len(songs.recording_song))
-        self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), Sequence(songs)
+        self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), WindowSequence(songs)
         self.projected = Projected(self.sequence.whole, self.weights.directions) if many else None
 
-    def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
+    def rank(self, query: Query, k: int) -> Ranking:
         aligned, ordered = self.witnesses(query)
         log_e = self.weigh(aligned, ordered)
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
         best = np.full(len(self.songs.music_ids), np.inf)
         np.minimum.at(best, self.songs.recording_song, log_e)
-        none = self.weights.none if melodic(query.contour) else -np.inf  # a hum of one pitch is of no song
+        none = self.weights.none if melodic(query.melody) else -np.inf  # a hum of one pitch is of no song
         chance = probabilities(best, none)
         rows = [bisect_left(self.songs.music_ids, one.music_id) for one in ranking.answers]
         answers = [replace(one, probability=float(chance[row])) for one, row in zip(ranking.answers, rows, strict=True)]

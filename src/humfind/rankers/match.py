@@ -17,7 +17,7 @@ def match_of(query: Query, hits: Hits, row: int) -> Match:
     start_s = float(hits.start_s[row]) - float(query.windows.start_s[window]) / tempo_ratio
     return Match(
         start_s=max(0.0, start_s),
-        end_s=start_s + query.contour.length_s / tempo_ratio,
+        end_s=start_s + query.length_s / tempo_ratio,
         semitones=float(hits.key[row]) - float(query.windows.key[window]),
         tempo_ratio=tempo_ratio,
     )

@@ -18,8 +18,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from humfind.rankers.by_evalue import ranking_of
 from humfind.rankers.dtw.pitch_sequence import CandidateRegions, ends_of
-from humfind.rankers.dtw.ranker import ranking_of
 from humfind.rankers.null_model import (
     BLOCK_S,
     NOWHERE,
@@ -31,7 +31,7 @@ from humfind.rankers.null_model import (
     null_sample,
 )
 from humfind.rankers.window_matching import Diagonal, Engine, Group, Projected, RowRanges, WindowTable, groups
-from humfind.types import Contour, Floats, Hits, Ints, Match, Query, Ranking
+from humfind.types import Contour, Floats, Ints, Match, Query, Ranking
 
 CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
 FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
@@ -61,11 +61,9 @@ class Windowed(Protocol):
     def engine(self) -> Engine: ...
 
 
-class Sequence:
+class WindowSequence:
     """Every place of every song is scored: the mean distance along the diagonal, exact. Ties fall to the smaller
     music_id. An answer's score is minus the logarithm of its E-value."""
-
-    hits_per_window = 0
 
     def __init__(self, songs: Windowed) -> None:
         self.songs = songs
@@ -83,7 +81,7 @@ class Sequence:
         begin = np.searchsorted(songs.recording, np.arange(recordings + 1))
         self.whole = WindowTable(songs.engine, np.cumsum(begins) - 1, begin, hop_s)
 
-    def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
+    def rank(self, query: Query, k: int) -> Ranking:
         log_e, tempo = self.evidence(query)
         return ranking_of(query, self.songs, log_e, k, lambda row: self._match(query, row, tempo[row]))
 
@@ -126,7 +124,7 @@ class Sequence:
         np.minimum.at(log_e, owner, by_block)
         best = np.argsort(by_block, kind="stable")[:count]
         start_s = BLOCK_S * np.floor(self.songs.start_s[self.block_begin[chosen[best]]] / BLOCK_S)
-        end_s = start_s + BLOCK_S + LONGER * query.contour.length_s / tempo[best]
+        end_s = start_s + BLOCK_S + LONGER * query.length_s / tempo[best]
         return CandidateRegions(owner[best], start_s - ROOM_S, end_s + ROOM_S), log_e
 
     def _around(self, blocks: Ints, reach: int) -> RowRanges:
@@ -172,7 +170,7 @@ class Sequence:
         windows = slice(*self.whole.begin[recording : recording + 2])
         count = windows.stop - windows.start
         if count == 0:
-            return Match(0.0, query.contour.length_s, 0.0, 1.0)
+            return Match(0.0, query.length_s, 0.0, 1.0)
         hum = Diagonal.of(query.windows, query.embeddings.vectors, tempo, self.whole.hop_s)
         apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
         columns = (np.array([0, count]), np.arange(count), self.songs.engine.squares[windows])
@@ -181,7 +179,7 @@ class Sequence:
         window = windows.start + int(np.argmin(apart))
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
         semitones = float(self.songs.key[window] - np.median(key))
-        return Match(start_s, start_s + query.contour.length_s / float(tempo), semitones, float(tempo))
+        return Match(start_s, start_s + query.length_s / float(tempo), semitones, float(tempo))
 
 
 def _alike(contours: Sequence_[Contour | None], owner: Ints, number: Ints) -> NDArray[np.float64]:

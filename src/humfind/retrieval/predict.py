@@ -114,7 +114,7 @@ def card_of(
     for song in index.songs:
         digest.update(f"{song.music_id}\t{song.checksum}\n".encode())
     for query in queries:
-        line = query.contour
+        line = query.melody
         digest.update(f"{query.name}\t".encode() + line.semitones.tobytes() + line.voiced.tobytes())
     return {
         "split": split,
@@ -227,7 +227,7 @@ def table_of(ranking: Ranking, index: Index) -> str:
 
 def training_examples(data: Path, store: Path | None = None) -> tuple[list[Example], Skipped, tuple[str, ...]]:
     """The train split's recordings with their f0, those without, and all of its songs' ids: what
-    ``humfind.training.train`` takes."""
+    ``humfind.training.tasks.hums.train`` takes."""
     from humfind.training.dataset import Example
 
     cache = open_store(data, store)

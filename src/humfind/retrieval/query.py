@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from humfind.config import F0Config, ModelConfig
-from humfind.melody import contour
 from humfind.retrieval.checkpoints import load_model
+from humfind.retrieval.features import make_features
 from humfind.runtime.files import read_json
 from humfind.runtime.printable import printable
-from humfind.types import F0, Embeddings, InputError, Query, Windows
+from humfind.types import F0, Embeddings, InputError, Query, Recording, Windows
 
 EMBED_HUMS = 256  # hums whose windows are held together
 
@@ -37,20 +37,23 @@ class Encoder(Protocol):
     def embed_many(self, many: Sequence[Windows]) -> list[Embeddings]: ...
 
 
-def make_query(name: str, f0: F0, model: Encoder) -> Query:
-    """A hum's f0 -> query: the same alone and among others."""
-    return make_queries([(name, f0)], model)[0]
+def make_query(name: str, source: F0 | Recording, model: Encoder) -> Query:
+    """A hum's f0 (or audio, as the model reads) -> query: the same alone and among others."""
+    return make_queries([(name, source)], model)[0]
 
 
-def make_queries(hums: Iterable[tuple[str, F0]], model: Encoder) -> list[Query]:
-    """(name, f0) of each hum -> queries. Windows of many hums are embedded together, which is what makes it quick."""
-    require_f0(model.config)
+def make_queries(hums: Iterable[tuple[str, F0 | Recording]], model: Encoder) -> list[Query]:
+    """(name, f0 or audio) of each hum -> queries. Windows of many hums are embedded together, which makes it faster.
+
+    Raises InputError where a source is not what the model reads.
+    """
+    features = make_features(model.config)
     queries, left = [], iter(hums)
     while block := list(islice(left, EMBED_HUMS)):
-        lines = [contour.from_f0(f0, model.config.contour) for _, f0 in block]
-        windows = [contour.query_windows(line, model.config.contour) for line in lines]
-        parts = zip(block, lines, windows, model.embed_many(windows), strict=True)
-        queries += [Query(name, line, cut, vectors) for (name, _), line, cut, vectors in parts]
+        extracted = [features.hum(name, source) for name, source in block]
+        embedded = model.embed_many([one.windows for one in extracted])
+        for (name, _), one, vectors in zip(block, extracted, embedded, strict=True):
+            queries.append(Query(name, one.windows, vectors, one.length_s, one.contour))
     return queries
 
 
@@ -74,9 +77,3 @@ def load_query(hum: Path, index: Path, model: str = "") -> HumQuery:
     if reason := too_little(line.voiced_s, "hum"):
         raise InputError(f"{hum}: {reason if line.voiced_s else reason + '; hum louder, or nearer to the microphone'}")
     return HumQuery(make_query(printable(hum.name), line, encoder), encoder.checksum, about["tracker"])
-
-
-def require_f0(config: ModelConfig) -> None:
-    """Raises InputError for a model that reads something else."""
-    if config.train.features != "f0":
-        raise InputError(f"model: reads {config.train.features}, not f0; train one with features f0 for this")

@@ -21,18 +21,16 @@ from tqdm import tqdm
 from humfind import metrics
 from humfind.config import RankConfig, to_dict
 from humfind.index import Entry, Index, IndexInfo, Song
-from humfind.melody import contour
-from humfind.rankers import Ranker
+from humfind.rankers import Ranker, rank_each
+from humfind.retrieval.features import Extracted, Features, make_features
 from humfind.retrieval.query import Encoder as QueryEncoder
 from humfind.retrieval.query import make_queries as make_queries
 from humfind.retrieval.query import make_query as make_query
-from humfind.retrieval.query import require_f0
 from humfind.runtime.logs import check_counts
-from humfind.types import F0, Contour, Floats, Hits, Ints, Query, Ranking, Windows, normal_form
+from humfind.types import F0, Ints, Query, Ranking, Recording, normal_form
 
 log = logging.getLogger(__name__)
 EMBED_WINDOWS = 1024  # song windows embedded together
-RANK_QUERIES = 256  # queries whose hits are held together
 QUIET_S = 2.0  # what takes longer shows how far it is
 
 
@@ -44,56 +42,25 @@ class Encoder(QueryEncoder, Protocol):
 
 
 def build_index(
-    recordings: Iterable[tuple[Song, F0]],
+    recordings: Iterable[tuple[Song, F0 | Recording]],
     model: Encoder,
     model_path: str = "",
     tracker: Mapping[str, Any] | None = None,
     total: int | None = None,
 ) -> Index:
-    """Songs' f0 -> index. model_path, tracker: kept in the index for those who open it later. total: recordings, for
-    the time left, where ``recordings`` has no length.
+    """Songs' f0 (or audio, as the model reads) -> index. model_path, tracker: kept in the index for those who open it
+    later. total: recordings, for the time left, where ``recordings`` has no length.
 
-    Where a Song lacks its length or checksum, they are taken from the f0. Raises InputError when empty.
+    Where a Song lacks its length or checksum, they are taken from its source. Raises InputError when empty.
     """
-    require_f0(model.config)
+    features = make_features(model.config)
     config = json.loads(json.dumps(to_dict(model.config)))  # as it will be read back
     info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}))
     seen: Counter[str] = Counter()
-    made = Index.build(_entries(recordings, model, seen, total), info)
+    made = Index.build(_entries(recordings, features, model, seen, total), info)
     check_counts(log, "index", seen["recordings"], "recordings", rows=len(made.songs))
     check_counts(log, "index", seen["windows"], "windows", vectors=len(made.engine))
     return made
-
-
-def find_hits(queries: Sequence[Query], index: Index, per_window: int, songs: int = RankConfig.top) -> list[Hits]:
-    """The song windows near each query's windows.
-
-    Guaranteed of each query's hits: the ``per_window`` nearest of each of its windows; and every pair of
-    windows at most as far apart as the ``songs``-th nearest song is (a song's distance being that of its
-    nearest window), so that the nearest songs are really those, however few hits a window began with. None for
-    ``per_window`` 0.
-    """
-    if per_window == 0:
-        return [_hits([np.empty(0, np.float32)], [np.empty(0, np.int64)], index) for _ in queries]
-    vectors = np.concatenate([query.embeddings.vectors for query in queries])
-    owner = np.repeat(np.arange(len(queries)), [len(query.embeddings) for query in queries])
-    rows: list[Ints] = [np.empty(0, np.int64)] * len(vectors)
-    distances: list[Floats] = [np.empty(0, np.float32)] * len(vectors)
-    width, total = min(per_window, len(index.engine)), len(index.engine)
-    pending = np.arange(len(vectors))
-    while len(pending):
-        for window, distance, row in zip(pending, *index.nearest(vectors[pending], width), strict=True):
-            distances[window], rows[window] = distance, row
-        if width == total:
-            break
-        reach = np.array([distances[window][-1] for window in pending])
-        pending = pending[reach <= _radii(pending, owner, distances, rows, index, songs)]
-        width = min(4 * width, total)
-    ends = np.cumsum([len(query.embeddings) for query in queries])
-    return [
-        _hits(distances[end - len(query.embeddings) : end], rows[end - len(query.embeddings) : end], index)
-        for query, end in zip(queries, ends, strict=True)
-    ]
 
 
 def search(query: Query, index: Index, ranker: Ranker, k: int = RankConfig.top) -> Ranking:
@@ -105,11 +72,9 @@ def rank_all(queries: Sequence[Query], index: Index, ranker: Ranker, k: int = Ra
     """``search`` of each query, many at a time: the same rankings, sooner."""
     rankings = []
     with tqdm(total=len(queries), desc="searching", unit="hum", delay=QUIET_S, leave=False) as bar:
-        for start in range(0, len(queries), RANK_QUERIES):
-            block = queries[start : start + RANK_QUERIES]
-            for query, hits in zip(block, find_hits(block, index, ranker.hits_per_window, k), strict=True):
-                rankings.append(_within_songs(ranker.rank(query, hits, k), index))
-                bar.update()
+        for ranking in rank_each(ranker, queries, k):
+            rankings.append(_within_songs(ranking, index))
+            bar.update()
     check_counts(log, "rank", len(queries), "hums", rankings=len(rankings))
     return rankings
 
@@ -125,62 +90,43 @@ def ranks_of(rankings: Sequence[Ranking], answers: Mapping[str, str]) -> Ints:
     return metrics.ranks({ranking.query: ranking.music_ids for ranking in rankings}, right)
 
 
-def f0_checksum(f0: F0) -> str:
-    """sha256 of what a tracker heard."""
-    digest = hashlib.sha256(np.ascontiguousarray(f0.hz).tobytes())
-    digest.update(np.ascontiguousarray(f0.confidence).tobytes())
-    digest.update(f"{f0.hop_s} {f0.threshold}".encode())
+def source_checksum(source: F0 | Recording) -> str:
+    """sha256 of an f0 or of audio samples."""
+    if isinstance(source, Recording):
+        digest = hashlib.sha256(np.ascontiguousarray(source.samples).tobytes())
+        digest.update(f"{source.rate_hz}".encode())
+        return digest.hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(source.hz).tobytes())
+    digest.update(np.ascontiguousarray(source.confidence).tobytes())
+    digest.update(f"{source.hop_s} {source.threshold}".encode())
     return digest.hexdigest()
 
 
 def _entries(
-    recordings: Iterable[tuple[Song, F0]], model: Encoder, seen: Counter[str], total: int | None
+    recordings: Iterable[tuple[Song, F0 | Recording]],
+    features: Features,
+    model: Encoder,
+    seen: Counter[str],
+    total: int | None,
 ) -> Iterator[Entry]:
     """seen: counts what goes in."""
-    block: list[tuple[Song, Contour, Windows]] = []
-    for song, f0 in tqdm(recordings, total=total, desc="indexing", unit="recording", delay=QUIET_S, leave=False):
-        line = contour.from_f0(f0, model.config.contour)
-        full = replace(song, length_s=song.length_s or f0.length_s, checksum=song.checksum or f0_checksum(f0))
-        windows = contour.song_windows(line, model.config.contour)
-        seen.update(recordings=1, windows=len(windows))
-        block.append((full, line, windows))
-        if sum(len(windows) for _, _, windows in block) >= EMBED_WINDOWS:
+    block: list[tuple[Song, Extracted]] = []
+    for song, source in tqdm(recordings, total=total, desc="indexing", unit="recording", delay=QUIET_S, leave=False):
+        found = features.song(song.music_id, source)
+        checksum = song.checksum or source_checksum(source)
+        full = replace(song, length_s=song.length_s or found.length_s, checksum=checksum)
+        seen.update(recordings=1, windows=len(found.windows))
+        block.append((full, found))
+        if sum(len(found.windows) for _, found in block) >= EMBED_WINDOWS:
             yield from _embedded(block, model)
             block = []
     yield from _embedded(block, model)
 
 
-def _embedded(block: list[tuple[Song, Contour, Windows]], model: Encoder) -> Iterator[Entry]:
-    embeddings = model.embed_many([windows for _, _, windows in block]) if block else []
-    for (song, line, windows), vectors in zip(block, embeddings, strict=True):
-        yield Entry(song, line, windows, vectors)
-
-
-def _radii(pending: Ints, owner: Ints, distances: list[Floats], rows: list[Ints], index: Index, songs: int) -> Floats:
-    """For each pending window, its query's distance to its ``songs``-th nearest song, infinity if unknown."""
-    radius: dict[int, float] = {}
-    wanted = min(songs, len(index.music_ids))
-    for query in np.unique(owner[pending]):
-        windows = np.flatnonzero(owner == query)
-        nearest = np.full(len(index.music_ids), np.inf)
-        song = index.window_song[np.concatenate([rows[window] for window in windows])]
-        np.minimum.at(nearest, song, np.concatenate([distances[window] for window in windows]))
-        radius[int(query)] = float(np.partition(nearest, wanted - 1)[wanted - 1])
-    return np.array([radius[int(owner[window])] for window in pending], dtype=np.float32)
-
-
-def _hits(distances: Sequence[Floats], rows: Sequence[Ints], index: Index) -> Hits:
-    found = np.concatenate(rows)
-    return Hits(
-        query_window=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
-        song=index.window_song[found],
-        song_window=found,
-        distance=np.concatenate(distances),
-        start_s=index.start_s[found],
-        length_s=index.length_s[found],
-        key=index.key[found],
-        music_ids=index.music_ids,
-    )
+def _embedded(block: list[tuple[Song, Extracted]], model: Encoder) -> Iterator[Entry]:
+    embeddings = model.embed_many([found.windows for _, found in block]) if block else []
+    for (song, found), vectors in zip(block, embeddings, strict=True):
+        yield Entry(song, found.contour, found.windows, vectors)
 
 
 def _within_songs(ranking: Ranking, index: Index) -> Ranking:

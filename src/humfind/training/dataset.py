@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from humfind.audio import mel as spectrogram
 from humfind.config import ModelConfig
@@ -88,35 +85,17 @@ def make_bank(examples: Sequence[Example], config: ModelConfig) -> Bank:
 
 
 def _frames(take: Example, config: ModelConfig) -> tuple[Floats, Bools]:
-    if config.train.features == "spectrogram":
+    if config.features == "spectrogram":
         if not isinstance(take.source, Recording):
             raise InputError(f"{take.name}: the spectrogram control needs audio, there is only f0")
         mel = spectrogram.log_mel(take.source, config.spectrogram, config.contour.frame_s)
         return mel.values, np.ones(len(mel.values), bool)
-    if config.train.features != "f0":
-        raise InputError(f"features {config.train.features!r}: unknown; choose f0 or spectrogram")
+    if config.features != "f0":
+        raise InputError(f"features {config.features!r}: unknown; choose f0 or spectrogram")
     if not isinstance(take.source, F0):
         raise InputError(f"{take.name}: training on f0 needs f0, there is only audio; extract f0 first")
     line = contour.from_f0(take.source, config.contour)
     return line.semitones[:, None], line.voiced
-
-
-class Batches(Dataset[tuple[Tensor, Tensor]]):
-    """Batch ``i`` is step ``first_step + i``: values (P*K, channels, frames) float32, song (P*K,) int64."""
-
-    def __init__(self, bank: Bank, config: ModelConfig, first_step: int = 0) -> None:
-        self.bank = bank
-        self.config = config
-        self.first_step = first_step
-
-    def __len__(self) -> int:
-        return self.config.train.steps - self.first_step
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        values, song = batch(self.bank, self.config, self.first_step + index)
-        return torch.from_numpy(values), torch.from_numpy(song)
 
 
 def batch(bank: Bank, config: ModelConfig, step: int) -> tuple[Floats, Ints]:
@@ -134,7 +113,7 @@ def batch(bank: Bank, config: ModelConfig, step: int) -> tuple[Floats, Ints]:
     upside_down, backwards = mirrored(song, train.augment.mirror, generator)
     source = np.where(backwards[:, None], source[:, ::-1], source)
     outside = np.where(backwards[:, None], outside[:, ::-1], outside)
-    if train.features == "spectrogram":
+    if config.features == "spectrogram":
         rows = np.where(outside[:, :, None], 0, bank.rows[source])
         values = mask_rows(rows, train.augment, generator).transpose(0, 2, 1)
         return np.ascontiguousarray(values, dtype=np.float32), song

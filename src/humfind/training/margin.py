@@ -23,7 +23,7 @@ import torch
 from humfind.config import AugmentConfig, ModelConfig
 from humfind.encoders.checkpoint import Model
 from humfind.training.dataset import Example, batch, make_bank
-from humfind.training.train import train
+from humfind.training.tasks.hums import train
 from humfind.types import Bools, Floats, Ints
 
 LAST_STEPS = 10  # over which the final loss is averaged

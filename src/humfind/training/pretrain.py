@@ -24,10 +24,10 @@ from tqdm import tqdm
 from humfind.config import (
     AugmentConfig,
     ContourConfig,
-    EncoderConfig,
     HummerConfig,
     ModelConfig,
     RankConfig,
+    ResNet1dConfig,
     TrainConfig,
 )
 from humfind.data.tunebooks import read_books
@@ -35,7 +35,7 @@ from humfind.synth.hum import HOP_S, perform
 from humfind.synth.melody import Notes, from_lengths, pitch_line, sung_tempo, timed
 from humfind.synth.mix import heard_in_mix
 from humfind.training.dataset import Example
-from humfind.training.train import train
+from humfind.training.tasks.hums import train
 from humfind.types import F0, Floats
 
 CORPUS = "music21's O'Neill, Aird and Ryan tunes and POP909's odd-numbered melodies, rendered and hummed by synth"
@@ -50,7 +50,7 @@ HUMMER = HummerConfig(
 )
 CONFIG = ModelConfig(
     contour=ContourConfig(query_hop_s=2.0, query_tempos=(0.5, 0.59, 0.71, 0.84, 1.0, 1.19, 1.41, 1.68, 2.0)),
-    encoder=EncoderConfig(widths=(40, 80, 144, 224), segments=4, stem_stride=4),
+    encoder=ResNet1dConfig(widths=(40, 80, 144, 224), segments=4, stem_stride=4),
     train=TrainConfig(
         loss="multisimilarity",
         songs_per_batch=96,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -22,14 +23,14 @@ from humfind.types import InputError
 
 @dataclass(frozen=True)
 class State:
-    """network, optimiser: tensors by name. about: plain JSON values (step, losses, history, config ...)."""
+    """module, optimiser: tensors by name. about: plain JSON values (losses, history, config ...)."""
 
-    network: Mapping[str, Tensor]
+    module: Mapping[str, Tensor]
     optimiser: Mapping[str, Tensor]
     about: Mapping[str, Any]
 
     def save(self, path: Path) -> None:
-        named = {f"network/{name}": value for name, value in self.network.items()}
+        named = {f"module/{name}": value for name, value in self.module.items()}
         named |= {f"optimiser/{name}": value for name, value in self.optimiser.items()}
         plain = {name: value.detach().cpu().contiguous() for name, value in named.items()}
         atomic_write(path, save(plain, {"about": json.dumps(dict(self.about))}))
@@ -37,7 +38,7 @@ class State:
     @classmethod
     def load(cls, path: Path) -> State:
         """Raises InputError where the file is cut or not a training's state."""
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimiser": {}}
+        parts: dict[str, dict[str, Tensor]] = {"module": {}, "optimiser": {}}
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 about = json.loads((file.metadata() or {})["about"])
@@ -47,4 +48,19 @@ class State:
         except (safetensors.SafetensorError, KeyError, ValueError) as error:
             mend = "delete it to train from the start"
             raise InputError(f"{path}: not a whole training state ({error}); {mend}") from error
-        return cls(parts["network"], parts["optimiser"], about)
+        return cls(parts["module"], parts["optimiser"], about)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All that AdamW remembers, by name: ``3.exp_avg`` is of the fourth parameter."""
+    state = optimiser.state_dict()["state"]
+    return {f"{row}.{name}": value for row, part in state.items() for name, value in part.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
+    """The inverse of ``optimiser_tensors``."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in named.items():
+        row, name = key.split(".", 1)
+        state.setdefault(int(row), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

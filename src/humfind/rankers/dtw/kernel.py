@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -15,26 +17,57 @@ OWN = 1  # so many steps on either side of 0 count as the song's own key
 FREE, UNREACHED, ROOM = -31_500, 0, 31_000  # in 16 bits: a path's cost before it begins, where none is, the dearest's
 
 
+class Frames(NamedTuple):
+    """The songs, frame by frame, laid end to end. level: (n,) int16 in [0, LEVELS). start, end: (n,) bool, whether a
+    phrase starts or ends here."""
+
+    level: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
+class Stretches(NamedTuple):
+    """What is aligned. first, stop: (stretches,) its frames. blocks: (stretches + 1,) where its blocks begin among all.
+    per_block: frames a block."""
+
+    first: np.ndarray
+    stop: np.ndarray
+    blocks: np.ndarray
+    per_block: int
+
+
+class Penalties(NamedTuple):
+    """Costs of a path beside the local ones, all of one type (int16 to align, float32 to trace). off_start, off_end: of
+    beginning, and of ending, elsewhere than a phrase does. faster, slower: of a step at double and at half the
+    tempo."""
+
+    off_start: Any
+    off_end: Any
+    faster: Any
+    slower: Any
+
+
+class Best(NamedTuple):
+    """The cheapest end in each block, in any key and in the song's own. cost: (2, blocks) int16. key: (2, blocks)
+    int64, its transposition."""
+
+    cost: np.ndarray
+    key: np.ndarray
+
+
 @njit(nogil=True, cache=True, boundscheck=False)
 def align(
-    level: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    off_start: np.int16,
-    off_end: np.int16,
-    first: np.ndarray,
-    stop: np.ndarray,
-    blocks: np.ndarray,
-    per_block: int,
+    songs: Frames,
+    stretches: Stretches,
     rows: np.ndarray,
     hum: np.ndarray,
     costs: np.ndarray,
-    faster: np.int16,
-    slower: np.int16,
-    best: np.ndarray,
-    best_key: np.ndarray,
+    penalties: Penalties,
+    best: Best,
 ) -> None:
-    """Fill ``best`` and ``best_key`` for the stretches ``rows``, of frames ``first`` to ``stop``.
+    """Fill ``best`` for the stretches ``rows``.
+
+    hum: (m,) int64 in [0, PITCHES). costs: (LEVELS,) int16, of each distance on the circle of pitch classes.
 
     One row of the matrix is computed from the two before it alone, so that its cells are independent of each other, and
     sixteen or more fit into a register: that is what makes it quick. Short stretches lie side by side in one matrix,
@@ -44,7 +77,9 @@ def align(
     """
     per_key = PITCHES // KEYS
     circle = np.concatenate((costs, costs))  # spares a division for each cell
-    length = (stop - first)[rows]
+    first, blocks, per_block = stretches.first, stretches.blocks, stretches.per_block
+    level, faster, slower = songs.level, penalties.faster, penalties.slower
+    length = (stretches.stop - first)[rows]
     done = 0
     while done < len(rows):
         begin = done
@@ -62,8 +97,8 @@ def align(
         for k in range(done - begin):
             a, count = first[rows[begin + k]], length[begin + k]
             for j in range(count):
-                opening[at[k] + j] = np.int16(0) if start[a + j] else off_start
-                ending[at[k] + j] = np.int16(0) if end[a + j] else off_end
+                opening[at[k] + j] = np.int16(0) if songs.start[a + j] else penalties.off_start
+                ending[at[k] + j] = np.int16(0) if songs.end[a + j] else penalties.off_end
             for pitch in range(PITCHES):
                 offset = LEVELS - pitch * (LEVELS // PITCHES)
                 _look_up(local[pitch][at[k] : at[k] + count], circle, level[a : a + count], offset)
@@ -75,9 +110,9 @@ def align(
                     here = at[k] + (block - blocks[row]) * per_block
                     least = _least(last[here : min(until, here + per_block)], ending[here:until])
                     for kind in range(2 if min(key, KEYS - key) <= OWN else 1):
-                        if least < best[kind, block]:
-                            best[kind, block] = least
-                            best_key[kind, block] = key
+                        if least < best.cost[kind, block]:
+                            best.cost[kind, block] = least
+                            best.key[kind, block] = key
 
 
 # Loops of their own functions, and every sum cast back to 16 bits: else they are not compiled to vectors.
@@ -151,18 +186,9 @@ def _least(row: np.ndarray, ending: np.ndarray) -> np.int16:
 
 
 @njit(nogil=True, cache=True)
-def trace(
-    level: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    off_start: np.float32,
-    off_end: np.float32,
-    hum: np.ndarray,
-    costs: np.ndarray,
-    faster: np.float32,
-    slower: np.float32,
-) -> tuple[int, int]:
+def trace(songs: Frames, hum: np.ndarray, costs: np.ndarray, penalties: Penalties) -> tuple[int, int]:
     """The first and last frame of the best path through one song; -1 where none fits."""
+    level, start, end, (off_start, off_end, faster, slower) = songs.level, songs.start, songs.end, penalties
     n, m = len(hum), len(level)
     circle = np.concatenate((costs, costs))
     cost, origin = np.empty((3, m), np.float32), np.empty((3, m), np.int64)  # a row and the two before it

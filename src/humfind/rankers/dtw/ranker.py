@@ -11,17 +11,18 @@ aligned again in fine ones; where there are many, it is told at which places a h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import DtwConfig
-from humfind.rankers.dtw.kernel import FREE, KEYS, PITCHES, ROOM, UNREACHED, align, trace
+from humfind.rankers.by_evalue import Songs, ranking_of
+from humfind.rankers.dtw import kernel
+from humfind.rankers.dtw.kernel import FREE, KEYS, PITCHES, ROOM, UNREACHED
 from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, ends_of, near, pitch_sequence_of
 from humfind.rankers.null_model import (
     BLOCK_S,
@@ -34,21 +35,10 @@ from humfind.rankers.null_model import (
     null_sample,
 )
 from humfind.runtime.cores import cores
-from humfind.types import Answer, Contour, Floats, Hits, InputError, Ints, Match, Query, Ranking
+from humfind.types import Contour, Floats, InputError, Ints, Match, Query, Ranking
 
 CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
 CHANCE_AT_PLACES = 1000  # so many where all others are: what chance does is then the same for all
-
-
-class Songs(Protocol):
-    """What is needed of ``humfind.index.Index``. recording_song: a row of music_ids for each recording."""
-
-    @property
-    def music_ids(self) -> tuple[str, ...]: ...
-    @property
-    def contours(self) -> tuple[Contour | None, ...]: ...
-    @property
-    def recording_song(self) -> Ints: ...
 
 
 @dataclass(frozen=True)
@@ -160,8 +150,6 @@ class Dtw:
     An answer's score is minus the logarithm of its E-value. Raises InputError where the songs have no contours.
     """
 
-    hits_per_window = 0
-
     def __init__(self, songs: Songs, config: DtwConfig | None = None, threads: int = 0) -> None:
         contours = [contour for contour in songs.contours if contour is not None]
         if len(contours) != len(songs.contours):
@@ -174,7 +162,7 @@ class Dtw:
         }
         self.lines = {frame_s: PitchSequences.of(contours, frame_s, self.config) for frame_s in sorted(frames)}
 
-    def rank(self, query: Query, hits: Hits, k: int) -> Ranking:
+    def rank(self, query: Query, k: int) -> Ranking:
         evidence = self.evidence(query)
         return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
@@ -183,7 +171,7 @@ class Dtw:
     ) -> Evidence:
         """Of every recording, or at some places: where there are none, nothing matches. prior: (recordings,) added to
         the log E-values of the first look where it is decided which recordings are aligned again."""
-        contour, fine, count = query.contour, self.config.frame_s, len(self.contours)
+        contour, fine, count = query.melody, self.config.frame_s, len(self.contours)
         every = np.arange(count)
         if places is not None:
             chances = [one.chances() for one in self._costs(contour, fine, self._drawn(CHANCE_AT_PLACES))]
@@ -199,9 +187,12 @@ class Dtw:
         found = self._costs(contour, fine, np.union1d(best, sample))
         chances = [one.of(sample).chances() for one in found]
         second = self._evidence([one.of(best) for one in found], chances, fine)
-        for name in ("log_e", "tempo", "key", "end"):
-            getattr(first, name)[best] = getattr(second, name)[best]
-        return replace(first, frame_s=fine)
+        among = np.isin(every, best)
+        merged = {
+            name: np.where(among, getattr(second, name), getattr(first, name))
+            for name in ("log_e", "tempo", "key", "end")
+        }
+        return Evidence(**merged, frame_s=fine)
 
     def _costs(self, contour: Contour, frame_s: float, where: Ints | CandidateRegions) -> list[Costs]:
         """The hum aligned at each tempo, with whole recordings or at places."""
@@ -223,28 +214,30 @@ class Dtw:
 
     def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
         """Where in a recording the hum lies best."""
-        nowhere = Match(0.0, query.contour.length_s, 0.0, 1.0)
+        nowhere = Match(0.0, query.length_s, 0.0, 1.0)
         if evidence.log_e[recording] >= NOWHERE:
             return nowhere
-        hum, songs = self._pair(query.contour, float(evidence.tempo[recording]), evidence.frame_s)
+        hum, songs = self._pair(query.melody, float(evidence.tempo[recording]), evidence.frame_s)
         begin, end = songs.ends[recording], evidence.end[recording]
         rows = slice(max(begin, end - songs.per_block - 2 * len(hum.level)), end)  # no path is longer
         time_s = songs.lines[recording].time_s[rows.start - begin :]
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         key = int(evidence.key[recording])
         level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
-        off = (np.float32(self.config.off_start), np.float32(self.config.off_end))
-        first, last = trace(songs.level[rows], songs.start[rows], songs.end[rows], *off, level, costs, *self._steps)
+        part = kernel.Frames(songs.level[rows], songs.start[rows], songs.end[rows])
+        first, last = kernel.trace(part, level, costs, self._penalties)
         start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
         contour = self.contours[recording]
         within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
-        semitones = _transposition(query.contour, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
+        semitones = _transposition(query.melody, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
         hum_s = float(hum.time_s[-1] - hum.time_s[0]) + evidence.frame_s
         return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, evidence.frame_s))
 
     @property
-    def _steps(self) -> tuple[np.float32, np.float32]:
-        return np.float32(self.config.faster), np.float32(self.config.slower)
+    def _penalties(self) -> kernel.Penalties:
+        config = self.config
+        costs = (config.off_start, config.off_end, config.faster, config.slower)
+        return kernel.Penalties(*(np.float32(cost) for cost in costs))
 
     def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[PitchSequence, PitchSequences]:
         """The hum's line and the songs', with longer frames for whichever is slower."""
@@ -296,38 +289,25 @@ class Dtw:
         order = np.argsort(-length, kind="stable")  # dealt like cards: equal shares of work
         pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
-        dearest = len(hum.level) * (float(costs.max()) + max(self._steps))
+        each = self._penalties
+        dearest = len(hum.level) * (float(costs.max()) + max(each.faster, each.slower))
         unit = (dearest + self.config.off_start + self.config.off_end) / ROOM
 
         def whole(cost: Floats | np.float32) -> NDArray[np.int16]:
             return np.asarray(np.round(cost / unit), np.int16)
 
-        off_start, off_end, faster, slower = (
-            np.int16(whole(np.float32(cost))) for cost in (self.config.off_start, self.config.off_end, *self._steps)
-        )
-        lines = (songs.level, songs.start, songs.end, off_start, off_end)
-        stretches = (chosen.first, chosen.end, blocks, songs.per_block)
+        penalties = kernel.Penalties(*(np.int16(whole(cost)) for cost in each))
+        frames = kernel.Frames(songs.level, songs.start, songs.end)
+        stretches = kernel.Stretches(chosen.first, chosen.end, blocks, songs.per_block)
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            align(*lines, *stretches, rows, pitches, whole(costs), faster, slower, best, key)
+            kernel.align(frames, stretches, rows, pitches, whole(costs), penalties, kernel.Best(best, key))
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))
         costs_a_frame = (best - float(FREE)) * (unit / len(hum.level))
         return Costs(np.where(best < UNREACHED, costs_a_frame, np.inf), key, owner, end, places, songs)
-
-
-def ranking_of(
-    query: Query, songs: Songs, log_e: NDArray[np.float64], k: int, match: Callable[[int], Match]
-) -> Ranking:
-    """The songs by the E-value of their best recording."""
-    song = songs.recording_song
-    order = np.lexsort((song, log_e))
-    _, first = np.unique(song[order], return_index=True)
-    rows = order[np.sort(first)][:k]
-    answers = [Answer(songs.music_ids[song[row]], -float(log_e[row]), None, match(int(row))) for row in rows]
-    return Ranking(query.name, tuple(answers))
 
 
 @lru_cache

@@ -1,0 +1,44 @@
+"""Parts by name: those of this package, and those that another installed package declares as an entry point.
+
+A package adds, for example, an encoder by declaring in its ``pyproject.toml``::
+
+    [project.entry-points."humfind.encoders"]
+    transformer = "my_package.transformer:Transformer"
+
+Groups: ``humfind.trackers``, ``humfind.encoders``, ``humfind.rankers``. This package's own names come first, so that no installed package changes what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module, metadata
+from typing import Any
+
+from humfind.types import InputError
+
+
+def find(group: str, name: str, table: Mapping[str, Any]) -> Any:
+    """The part ``name`` of ``group`` ("encoders", ...).
+
+    table: this package's own parts; a string "module:attribute" is imported when it is asked for. Raises InputError for
+    a name that neither the table nor an entry point has, and for an entry point that cannot be imported.
+    """
+    if name in table:
+        part = table[name]
+        if isinstance(part, str):
+            module, _, attribute = part.partition(":")
+            return getattr(import_module(module), attribute)
+        return part
+    for entry in metadata.entry_points(group=f"humfind.{group}", name=name):
+        try:
+            return entry.load()
+        except (ImportError, AttributeError) as error:
+            where = f"entry point {entry.value} of package {entry.dist.name if entry.dist else 'unknown'}"
+            raise InputError(f"{group[:-1]} {name}: {where} cannot be imported ({error}); reinstall it") from error
+    raise InputError(f"{group[:-1]} {name!r:.60}: unknown; choose one of {', '.join(names(group, table))}")
+
+
+def names(group: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every name that ``find`` knows: the table's in its order, then those of other packages, sorted."""
+    others = {entry.name for entry in metadata.entry_points(group=f"humfind.{group}")} - set(table)
+    return (*table, *sorted(others))
