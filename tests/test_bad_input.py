@@ -31,7 +31,7 @@ from tiny_world import HOP_S, f0_of, hum_of, melody
 from humfind import cli
 from humfind.config import ContourConfig, F0Config, ModelConfig, ResNet1dConfig
 from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_shape
+from humfind.encoders.checkpoint import Model, _checksum, input_shape
 from humfind.retrieval import predict, submission
 from humfind.types import F0
 
@@ -520,10 +520,12 @@ def checkpoints(name: str, words: str, change: Callable[[Path], object]) -> None
     CASES.append(Case(name, "a checkpoint", command, 2, words))
 
 
-def configured(part: str, **values: object) -> Callable[[Path], object]:
+def configured(part: str, signed: bool = True, **values: object) -> Callable[[Path], object]:
     def change(path: Path) -> None:
         about = json.loads(path.with_suffix(".json").read_text())
         about["config"][part] |= values
+        if signed:
+            about["checksum"] = _checksum(path.read_bytes(), about["config"])
         path.with_suffix(".json").write_text(json.dumps(about))
 
     return change
@@ -536,14 +538,16 @@ checkpoints("of another shape", "does not fit its JSON (head.", configured("enco
 checkpoints("of a terabyte", "does not fit its JSON", configured("encoder", embedding_dim=10**10))
 checkpoints("of a billion blocks", "does not fit its JSON", configured("encoder", blocks=[10**9]))
 checkpoints(
-    "of another configuration", "not the weights that its JSON was saved with", configured("contour", key="none")
+    "of another configuration",
+    "not the weights that its JSON was saved with",
+    configured("contour", signed=False, key="none"),
 )
 checkpoints(
     "text for a number", "config.contour.frame_s: 'x' is not of the kind of", configured("contour", frame_s="x")
 )
 checkpoints("frames of no length", "cuts no windows", configured("contour", frame_s=0.0))
 checkpoints("an unknown setting", "unknown bogus; known are", configured("encoder", bogus=1))
-checkpoints("its JSON missing", "needs its JSON beside the weights", lambda p: p.with_suffix(".json").unlink())
+checkpoints("its JSON missing", "needs its JSON next to the weights", lambda p: p.with_suffix(".json").unlink())
 checkpoints(
     "missing", "no such model; give a model.safetensors or --model pretrained, or train one", lambda p: p.unlink()
 )
@@ -574,7 +578,7 @@ given("an unknown kind", "kind songs: unknown; choose one of song, hum", "import
       "--split", "train", "--kind", "songs")  # fmt: skip
 
 
-@case("an unknown tracker", "the command", 2, "f0 tracker 'bogus': unknown; choose")
+@case("an unknown tracker", "the command", 2, "tracker 'bogus': unknown; choose")
 def _(world: World) -> list[str]:
     write_sound(world.hum(), tone())
     return [word if word != "swiftf0" else "bogus" for word in world.predict()]

@@ -261,8 +261,8 @@ def model() -> Model:
 
 def forge(model: Model, path: Path, config: dict[str, Any]) -> None:
     """A checkpoint whose checksum is right, whatever it holds."""
-    weights = embed._weights(model.network)
-    about = {"format_version": embed.FORMAT_VERSION, "config": config, "training": {}}
+    weights = embed._to_bytes(model.network.state_dict())
+    about = {"format_version": embed.FORMAT_VERSION, "kind": embed.ENCODER, "config": config, "training": {}}
     path.write_bytes(weights)
     path.with_suffix(".json").write_text(json.dumps(about | {"checksum": embed._checksum(weights, config)}))
 

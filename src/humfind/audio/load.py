@@ -162,11 +162,21 @@ def _forward(path: Path) -> SoundFile:
     """
     import soundfile
 
+    with path.open("rb") as file:
+        if _is_utf16(file.read(64)):
+            raise InputError(f"{path}: cannot be read as audio, it is text in UTF-16; give a recording")
+
     class Forward(soundfile.SoundFile):
         def seekable(self) -> bool:
             return False
 
     return Forward(os.fsencode(path))  # soundfile itself encodes no name that is not UTF-8
+
+
+def _is_utf16(head: bytes) -> bool:
+    """Text whose byte order mark looks like the start of an mp3 frame: the decoder would complain on stderr."""
+    letters = head[2::2]
+    return head.startswith(b"\xff\xfe") and letters.isascii() and any(letters) and not any(head[3::2])
 
 
 def _read(sound: SoundFile) -> Iterator[Floats]:
