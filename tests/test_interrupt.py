@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from test_predict import put_audio
 from tiny_world import f0_of, melody
 
 from humfind.f0.store import Store
+from humfind.training.state import State
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -84,6 +86,16 @@ def test_an_index_of_a_folder_keeps_what_was_tracked(world: Path) -> None:
     interrupted(command, world, lambda: len(list(kept.rglob("*.parquet"))) >= 3)
     assert len(list(kept.rglob("*.parquet"))) >= 3
     assert not (world / "index" / "index.json").exists()
+
+
+def test_training_keeps_its_last_validation(world: Path) -> None:
+    environment = {**os.environ, "HUMFIND_HOME": str(world / "home")}
+    track = ["f0", "data", "--split", "train", "--tracker", "swiftf0", "--out", "quick"]
+    subprocess.run([sys.executable, "-m", "humfind", *track], cwd=world, env=environment, check=True)
+    history = world / "trained" / "history.json"
+    interrupted(["train", "data", "--f0", "quick", "--out", "trained", "--steps", "9999"], world, history.exists)
+    assert json.loads(history.read_text())["history"][0]["step"] == 100
+    State.load(world / "trained" / "resume.safetensors")
 
 
 @pytest.mark.parametrize("after", ["start", "cell"])
