@@ -13,6 +13,7 @@ from tiny_world import PlainModel, f0_of, melody
 
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.index.flat import FlatIndex, halved
+from humfind.melody import contour
 from humfind.retrieval import search
 from humfind.types import InputError
 
@@ -51,7 +52,7 @@ def test_round_trip(index, folder):
 
 
 def test_without_contours(index, tmp_path):
-    windows = search.contour.song_windows(index.contours[0], MODEL.config.contour)
+    windows = contour.song_windows(index.contours[0], MODEL.config.contour)
     plain = Index.build([Entry(Song("a"), None, windows, MODEL.embed(windows))], IndexInfo())
     plain.save(tmp_path / "i")
     assert Index.load(tmp_path / "i").contours == (None,)

@@ -169,7 +169,7 @@ def test_a_hum_and_an_index_of_two_versions_give_no_answer(tmp_path):
     """The hum is read in another process, by an index.json of its own."""
     version(1, "swiftf0").save(tmp_path / "index")
     line = Contour(np.full(FRAMES, 1, np.float32), np.ones(FRAMES, bool), 0.04)
-    query = Query("hum.wav", line, windows_of(1), Embeddings(np.ones((3, DIM), np.float32)))
+    query = Query("hum.wav", windows_of(1), Embeddings(np.ones((3, DIM), np.float32)), line.length_s, line)
     expected = (("torchcrepe", "1", "built anew while the hum was read"), ("swiftf0", "2", "not with this model"))
     for tracker, checksum, words in expected:
         made = HumQuery(query, checksum, {"tracker": tracker})

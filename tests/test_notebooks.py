@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from humfind import config
-from humfind.config import F0Config, NotebookConfig, RankConfig, TrainConfig
+from humfind.config import F0Config, ModelConfig, NotebookConfig, RankConfig, TrainConfig
 from humfind.notebooks import runner
 from humfind.retrieval import submission
 from humfind.runtime import paths
@@ -30,7 +30,7 @@ def cells(stem: str) -> list[Any]:
 
 def default_of(name: str) -> Any:
     kind, attribute = RENAMED.get(name, (None, name))
-    kinds = [kind] if kind else [NotebookConfig, F0Config, TrainConfig, RankConfig]
+    kinds = [kind] if kind else [NotebookConfig, F0Config, ModelConfig, TrainConfig, RankConfig]
     found = [f.default for k in kinds for f in fields(k) if f.name == attribute]
     assert found, f"{name} is in no dataclass of config.py"
     return found[0]
