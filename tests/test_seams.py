@@ -20,10 +20,13 @@ from humfind import cli
 from humfind.config import RANKER_NAMES, F0Config, TrainConfig
 from humfind.encoders.checkpoint import Checkpoint, Model
 from humfind.f0 import make_tracker
+from humfind.notebooks import runner
 from humfind.rankers import RANKERS
 from humfind.runtime import plugins
 from humfind.training.loop import fit
 from humfind.types import InputError
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 FOREIGN = '''
 from dataclasses import dataclass
@@ -142,6 +145,14 @@ def test_foreign_encoder_tracker_and_ranker_go_through_the_commands(
 def test_a_foreign_part_never_replaces_one_of_ours(foreign: None) -> None:
     assert plugins.find("rankers", "vote", RANKERS) is RANKERS["vote"]
     assert plugins.names("rankers", RANKERS) == (*RANKERS, "backwards")
+
+
+def test_notebooks_take_a_foreign_part_as_parameter(foreign: None) -> None:
+    notebooks = [NOTEBOOKS / f"{stem}.ipynb" for stem in ("01_crepe_transform", "05_rank")]
+    first, last = runner.choose_parameters(notebooks, {"tracker": "peak", "ranker": "backwards"})
+    assert (first["tracker"], last["ranker"]) == ("peak", "backwards")
+    with pytest.raises(InputError, match=r"ranker=forwards: unknown; choose one of .*fusion, backwards"):
+        runner.choose_parameters(notebooks, {"ranker": "forwards"})
 
 
 def test_what_cannot_be_found_or_imported_says_so(foreign: None) -> None:

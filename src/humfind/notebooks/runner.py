@@ -18,7 +18,7 @@ from humfind.config import require_valid
 from humfind.data.identity import identify, record, run_folder
 from humfind.data.zalo import require_no_split
 from humfind.retrieval.checkpoints import PRETRAINED
-from humfind.runtime import paths
+from humfind.runtime import paths, plugins
 from humfind.runtime.files import atomic_write, atomic_write_json
 from humfind.runtime.lock import writing
 from humfind.types import InputError
@@ -49,7 +49,7 @@ def choose_parameters(notebooks: Sequence[Path], given: Mapping[str, str]) -> li
         raise InputError(f"{', '.join(unknown)}: no notebook of this run has that parameter; they have {listed}")
     chosen = [{name: typed(given[name], own[name], name) for name in given if name in own} for own in known]
     for name, value in {name: value for own in chosen for name, value in own.items()}.items():
-        require_valid(name, value)
+        require_valid(name, value, plugins.others(f"{name}s"))
     require_checkpoint(given.get("checkpoint", ""))
     return chosen
 

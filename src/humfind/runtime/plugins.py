@@ -41,5 +41,9 @@ def find(group: str, name: str, table: Mapping[str, Any]) -> Any:
 
 def names(group: str, table: Mapping[str, Any]) -> tuple[str, ...]:
     """Every name that ``find`` knows: the table's in its order, then those of other packages, sorted."""
-    others = {entry.name for entry in metadata.entry_points(group=f"humfind.{group}")} - set(table)
-    return (*table, *sorted(others))
+    return (*table, *(name for name in others(group) if name not in table))
+
+
+def others(group: str) -> tuple[str, ...]:
+    """The names that other packages add, sorted."""
+    return tuple(sorted({entry.name for entry in metadata.entry_points(group=f"humfind.{group}")}))
