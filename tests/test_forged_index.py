@@ -236,8 +236,15 @@ def test_what_is_no_regular_file(folder, tmp_path, place, kind):
             load_query(tmp_path / "hum.wav", folder)
 
 
-def test_a_small_address_space(folder, tmp_path):
-    """Refused, where libraries would wait for memory without end."""
+@pytest.mark.parametrize(
+    ("limit", "line"),
+    [
+        ("-v 900000", "memory: 878 MiB of address space are too few; set ulimit -v to 3145728 or more"),
+        ("-n 48", "files: only 48 may be open at once; set ulimit -n to 64 or more"),
+    ],
+)
+def test_limits_of_the_machine(folder, tmp_path, limit, line):
+    """Refused, where libraries would wait for memory without end, or complain on their own."""
     (tmp_path / "hum.wav").write_bytes(b"")
     commands = (
         ["search", str(tmp_path / "hum.wav"), "--index", str(folder)],
@@ -245,12 +252,10 @@ def test_a_small_address_space(folder, tmp_path):
         ["predict", str(tmp_path), "--index", str(folder), "--out", str(tmp_path / "new.csv")],
     )
     for command in commands:
-        limited = ["bash", "-c", 'ulimit -v 900000; exec "$@"', "-", sys.executable, "-m", "humfind", *command]
+        limited = ["bash", "-c", f'ulimit {limit}; exec "$@"', "-", sys.executable, "-m", "humfind", *command]
         done = subprocess.run(limited, capture_output=True, text=True, timeout=SECONDS)
         assert done.returncode == 2
-        assert done.stderr.splitlines() == [
-            "humfind: memory: 878 MiB of address space are too few; set ulimit -v to 3145728 or more"
-        ]
+        assert done.stderr.splitlines() == [f"humfind: {line}"]
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ import pytest
 from test_predict import put_audio
 from tiny_world import f0_of, melody
 
+from humfind import cli
 from humfind.f0.store import Store
 from humfind.training.state import State
+from humfind.types import InputError
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -138,3 +140,21 @@ def test_a_killed_worker_of_search_is_one_line(world: Path) -> None:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert "a worker process was ended from outside" in done.stderr
+
+
+def test_ctrl_c_while_an_extension_module_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pybind11 makes an ImportError of it, and the tracker a complaint of that."""
+
+    def app(**_: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise ImportError("initialization failed") from error
+        except ImportError as error:
+            raise InputError("swiftf0: the swift-f0 package is missing") from error
+
+    monkeypatch.setattr(cli, "app", app)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 130

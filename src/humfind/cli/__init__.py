@@ -45,6 +45,7 @@ Tracker = Annotated[
     str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
 ]
 ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
+FEWEST_FILES = 64  # that may be open at once
 Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
 
 
@@ -167,7 +168,7 @@ def index(
     tracker: Tracker = "",
 ) -> None:
     """Build an index of songs, from a data set or a folder."""
-    _require_address_space()
+    _require_limits()
     from humfind.retrieval.predict import write_index
 
     made, skipped = write_index(source, out, split, store, model, _f0(tracker))
@@ -189,7 +190,7 @@ def search(
 
     if not hum.is_file():
         raise InputError(f"{hum}: no such file; give the recording of a hum")
-    _require_address_space()
+    _require_limits()
     rank = _rank(ranker, top)
     from concurrent.futures import ProcessPoolExecutor
 
@@ -222,7 +223,7 @@ def predict(
     """Answer every hum: write the submission, tell its MRR."""
     from humfind.retrieval.submission import require_replaceable
 
-    _require_address_space()
+    _require_limits()
     require_replaceable(out)
     rank = _rank(ranker)
     from humfind.retrieval.predict import predict as answer
@@ -320,12 +321,21 @@ def main() -> None:
     except BrokenPipeError:  # whoever read what is printed has seen enough
         _leave_quietly(0)
     except Exception as error:
+        if _interrupted(error):
+            _leave_quietly(130)
         message = _complaint(error)
         if message is not None:
             say(message, error=True)
             sys.exit(2)
         traceback.print_exc()
         sys.exit(1)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: an extension module that is interrupted while it is imported says ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _leave_quietly(status: int) -> None:
@@ -405,8 +415,9 @@ def _f0(tracker: str) -> F0Config | None:
     return F0Config(tracker=tracker) if tracker else None
 
 
-def _require_address_space() -> None:
-    """Under a small ``ulimit -v`` the libraries of linear algebra ask for memory without end. Raises InputError."""
+def _require_limits() -> None:
+    """Under a small ``ulimit -v`` the libraries of linear algebra ask for memory without end; under a small
+    ``ulimit -n`` onnxruntime complains on its own. Raises InputError."""
     import resource
 
     from humfind.types import InputError
@@ -415,6 +426,9 @@ def _require_address_space() -> None:
     if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
         had, needed = limit // 2**20, ADDRESS_SPACE // 2**20
         raise InputError(f"memory: {had} MiB of address space are too few; set ulimit -v to {needed * 1024} or more")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files != resource.RLIM_INFINITY and files < FEWEST_FILES:
+        raise InputError(f"files: only {files} may be open at once; set ulimit -n to {FEWEST_FILES} or more")
 
 
 def _rank(ranker: str, top: int = 10) -> Any:
