@@ -125,7 +125,7 @@ class Contour:
 
 @dataclass(frozen=True)
 class Windows:
-    """RowRanges of one recording, ready for an encoder, that know where they came from.
+    """Pieces of one recording, ready for an encoder, that know where they came from.
 
     values: (n, channels, length_frames) float32. start_s, length_s: where in the recording, in its
     own seconds. tempo_ratio: recording seconds a window second. key: the pitch that was subtracted

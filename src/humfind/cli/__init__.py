@@ -270,7 +270,7 @@ def doctor() -> None:
 
 @app.command()
 def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
-    """WindowTable for leaks between train, validation and test."""
+    """Look for leaks between train, validation and test."""
     from humfind.data.audit import check as look_for_leaks
 
     report, skipped = look_for_leaks(data, store, _f0(tracker))

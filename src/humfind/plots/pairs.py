@@ -17,7 +17,7 @@ STEP_S = 0.01  # the grid of the suite's f0, and of the bottom axis
 
 def raw(hum: F0, song: F0, claim: str) -> Figure:
     """f0 of both in Hz against 10 ms steps (below) and seconds (above), as the tracker gave them."""
-    look = "WindowTable whether the shapes are alike where the pitch, the start and the pace are not."
+    look = "Look whether the shapes are alike where the pitch, the start and the pace are not."
     figure, axes = style.canvas(claim, look, size=(10, 4))
     axis = axes[0, 0]
     for f0, colour, name in ((song, style.SONG, "song"), (hum, style.HUM, "hum")):

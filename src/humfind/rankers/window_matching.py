@@ -91,7 +91,7 @@ class RowRanges:
 
 
 class Group(NamedTuple):
-    """RowRanges that are compared together. begin: where each one's rows begin among the group's, and where the last's
+    """Ranges that are compared together. begin: where each one's rows begin among the group's, and where the last's
     end. rows: of a ``WindowTable``. counted: which of them are places that are compared, where not all are."""
 
     begin: Ints

@@ -62,7 +62,7 @@ class Plain(logging.Formatter):
 
 
 class AboveBars(logging.Handler):
-    """PitchSequences on stderr that leave a tqdm bar whole."""
+    """Lines on stderr that leave a tqdm bar whole."""
 
     def emit(self, record: logging.LogRecord) -> None:
         line = self.format(record)
