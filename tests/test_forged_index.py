@@ -250,6 +250,7 @@ def test_limits_of_the_machine(folder, tmp_path, limit, line):
         ["search", str(tmp_path / "hum.wav"), "--index", str(folder)],
         ["index", str(tmp_path), "--out", str(tmp_path / "new")],
         ["predict", str(tmp_path), "--index", str(folder), "--out", str(tmp_path / "new.csv")],
+        *([command, str(tmp_path)] for command in ("f0", "train", "check")),
     )
     for command in commands:
         limited = ["bash", "-c", f'ulimit {limit}; exec "$@"', "-", sys.executable, "-m", "humfind", *command]

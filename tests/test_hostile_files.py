@@ -255,3 +255,15 @@ def test_a_search_of_a_long_hum_at_a_high_rate_streams(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 700
+
+
+def test_a_recording_is_not_unreadable_because_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of a recording is kept: it would be left out of every later run."""
+
+    def without_memory(*_: object) -> None:
+        raise MemoryError("Unable to allocate 4.00 MiB")
+
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600, np.float32), 16_000)
+    monkeypatch.setattr("humfind.audio.load._mean", without_memory)
+    with pytest.raises(MemoryError):
+        load(tmp_path / "a.wav")

@@ -174,3 +174,11 @@ def test_the_doctor_tries_whether_it_can_write(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(doctor, "can_write", lambda folder: folder.name != "runs")
     (tmp_path / "runs").mkdir()
     assert not doctor.diagnose(doctor.look(tmp_path)).fit
+
+
+@pytest.mark.parametrize("closed", ["1", "2"])
+def test_a_closed_stream_takes_what_is_said_and_no_other_does(closed: str) -> None:
+    command = "--version" if closed == "1" else "search nothing.wav --index x"
+    script = f"exec {sys.executable} -m humfind {command} {closed}>&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0 if closed == "1" else 2, "", "")

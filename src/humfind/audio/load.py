@@ -89,7 +89,7 @@ def require_readable(path: Path) -> None:
     try:
         with _forward(path) as sound:
             next(_read(sound), None)
-    except (soundfile.LibsndfileError, RuntimeError, OSError, MemoryError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -123,7 +123,7 @@ def _survey(path: Path) -> Survey:
                 if sound.channels > 1:
                     square += np.einsum("nc,nc->c", block, block, dtype=np.float64)
                     peaks = np.maximum(peaks, np.abs(block).max(axis=0))
-    except (soundfile.LibsndfileError, RuntimeError, OSError, MemoryError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(path, error) from error
     if not frames:
         raise InputError(f"{path}: no audio frames ({path.stat().st_size:,} bytes); delete it or re-download")

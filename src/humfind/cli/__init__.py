@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import gc
 import io
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -93,6 +94,7 @@ def f0(
     tracker: Tracker = "",
 ) -> None:
     """Track the pitch of every recording, resumably."""
+    _require_limits()
     from humfind.config import F0Config
     from humfind.data.identity import record
     from humfind.data.zalo import load_split, splits_of
@@ -129,6 +131,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="go on where a training was stopped, or begin anew")] = True,
 ) -> None:
     """Train an encoder on the train split."""
+    _require_limits()
     from dataclasses import replace
 
     from humfind.config import PRESETS, require_valid
@@ -271,6 +274,7 @@ def doctor() -> None:
 @app.command()
 def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
     """Look for leaks between train, validation and test."""
+    _require_limits()
     from humfind.data.audit import check as look_for_leaks
 
     report, skipped = look_for_leaks(data, store, _f0(tracker))
@@ -310,6 +314,9 @@ def options(
 
 def main() -> None:
     """The ``humfind`` command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: what is said goes nowhere
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show, or that is no text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -340,8 +347,6 @@ def _interrupted(error: BaseException | None) -> bool:
 
 def _leave_quietly(status: int) -> None:
     """End: what is done is on disk, and what could not be printed is not tried again at the interpreter's end."""
-    import os
-
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
