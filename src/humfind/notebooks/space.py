@@ -85,7 +85,7 @@ def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
     claim = f"{own:.0%} of song windows lie nearest to one of their own song"
     known = is_hum & (song >= 0)
     if known.any():
-        claim += f", {np.mean(of[tree.query(points[known])[1]] == song[known]):.0%} of hum windows to one of theirs"
+        claim += f",\n{np.mean(of[tree.query(points[known])[1]] == song[known]):.0%} of hum windows to one of theirs"
     step = STEP * float(np.linalg.norm(np.ptp(at, axis=0)))
     clumps = []
     for row in np.unique(of):
@@ -94,7 +94,7 @@ def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
         joined = coo_array((np.ones(len(a)), (a, b)), shape=(len(mine), len(mine)))
         clumps.append(int(connected_components(joined, directed=False)[0]))
     middle = float(np.median(clumps))
-    return f"{claim};\na song lies in {middle:g} clump{'s' if middle != 1 else ''} at the median"
+    return f"{claim}; a song lies in {middle:g} clump{'s' if middle != 1 else ''} at the median"
 
 
 def neighbours(trial: Trial, model: Model, queries: int, k: int) -> list[tuple[Any, ...]]:

@@ -54,7 +54,8 @@ def canvas(
     heading = plain(claim) + ("\n\n" if look else "")
     figure.suptitle(heading, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     if look:
-        below = figure.transFigure + ScaledTranslation(0, -34 / 72, figure.dpi_scale_trans)
+        down = 34 + 16 * claim.count("\n")  # points: a line of the claim each
+        below = figure.transFigure + ScaledTranslation(0, -down / 72, figure.dpi_scale_trans)
         caption = figure.text(0.01, 1, plain(look), fontsize=9.5, color=CAPTION, va="center", transform=below)
         caption.set_in_layout(False)
     return figure, axes
