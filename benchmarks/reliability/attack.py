@@ -4,7 +4,8 @@ Every try changes a copy of a small world (``world.py``) in a way drawn from the
 command line in a process of its own with limits of time and memory, and is judged (``judge``): its status, one line
 where it is 2, no trace, nothing that acts on a terminal, no file changed that was not asked for, the right answer
 where it says 0, and after a signal the same command again with an undisturbed run's answer. The processes are forked
-from one that has imported the libraries, which saves their seconds; nothing has been computed in it.
+from one that has imported the libraries, which saves their seconds; nothing has been computed in it, since a library's
+threads do not live on in a forked process, and whoever waits for them waits for ever.
 """
 
 from __future__ import annotations
