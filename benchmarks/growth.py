@@ -68,7 +68,7 @@ def build(count: int, folder: Path) -> dict[str, float]:
     before, started, spent = peak_gb(), time.perf_counter(), time.process_time()
     index = search.build_index(((Song(name), f0) for name, f0 in full_songs(count)), model)
     row = {
-        "windows": len(index.engine),
+        "windows": len(index.vectors),
         "index, s": time.perf_counter() - started,
         "index, processor s": time.process_time() - spent,
     }

@@ -26,7 +26,7 @@ from benchmarks.stages_f0 import RATE_HZ, hum
 from humfind.config import DtwConfig, F0Config, FusionConfig
 from humfind.encoders.resnet1d import Folded
 from humfind.f0 import crepe_network, make_tracker
-from humfind.index.flat import FlatIndex
+from humfind.index.vectors import VectorTable
 from humfind.rankers import null_model as evalue
 from humfind.rankers.dtw import kernel
 from humfind.rankers.dtw import ranker as dtw
@@ -160,7 +160,7 @@ def directions(songs: int = 5000, windows: int = 190, hum_windows: int = 28) -> 
     rng = np.random.default_rng(0)
     count = songs * windows
     index = SimpleNamespace(
-        engine=FlatIndex(rng.standard_normal((count, 128), np.float32).astype(np.float16)),
+        vectors=VectorTable(rng.standard_normal((count, 128), np.float32).astype(np.float16)),
         recording=np.repeat(np.arange(songs), windows),
         start_s=np.tile(np.arange(windows, dtype=np.float32), songs),
         recording_song=np.arange(songs),
@@ -222,7 +222,7 @@ def ideas() -> Iterator[Idea]:
     shares = "8 (32 of 128 numbers, 9 of 28 windows, every other of the songs', and 8 % of these again)"
     yield Idea("windows in order: likely places along 32 directions first", shares, *directions())
     yield Idea("the encoder's norms folded into its convolutions, channels together", "1.2 (fewer passes)", *folded())
-    index = FlatIndex(np.random.default_rng(0).standard_normal((16_384, 128)).astype(np.float16))
+    index = VectorTable(np.random.default_rng(0).standard_normal((16_384, 128)).astype(np.float16))
     theirs = faiss.IndexScalarQuantizer(128, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2)
     theirs.add(index[:])
     yield Idea(

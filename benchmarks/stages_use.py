@@ -96,5 +96,5 @@ def start(songs: int = 1000, repeats: int = 5) -> Stage:
             "humfind search, 10 s hum": command("humfind", "search", str(wav), "--index", str(where)),
         }
         rows = in_turns(runs, repeats)
-    notes = (f"{songs} full songs, {len(made.engine)} windows; the files are in the system's cache.",)
+    notes = (f"{songs} full songs, {len(made.vectors)} windows; the files are in the system's cache.",)
     return Stage("start", "commands from cold", "humfind --help", pick(rows, {}, tuple(runs)[1:]), notes)

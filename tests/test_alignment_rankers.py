@@ -12,7 +12,7 @@ from tiny_world import PlainModel, f0_of, hum_of, melody
 
 from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
-from humfind.index.flat import FlatIndex, halved
+from humfind.index.vectors import VectorTable, to_float16
 from humfind.rankers import Dtw, Fusion, WindowSequence, sequence
 from humfind.rankers import null_model as evalue
 from humfind.rankers.dtw import kernel
@@ -156,7 +156,7 @@ def test_a_shortlist_gives_the_answers_of_all(index):
 def test_windows_that_differ_along_few_directions_are_as_far_apart_along_these(index):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(200, 3)).astype(np.float32) @ rng.normal(size=(3, 16)).astype(np.float32)
-    engine = FlatIndex(halved(vectors))
+    engine = VectorTable(to_float16(vectors))
     whole = WindowTable(engine, np.zeros(200, np.int64), np.array([0, 51, 51, 200]), 1.0)
     kept = np.concatenate([np.arange(0, 51, 2), np.arange(51, 200, 2)])
     seen = Projected(whole, 3)
@@ -183,7 +183,7 @@ def test_windows_that_fall_on_one_of_a_song_count_each(index):
         plain = np.full(least.shape[1], np.inf)
         for begin, end in zip(few.begin[:-1], few.begin[1:], strict=True):
             for at in range(begin, end):
-                there = few.engine[np.minimum(at + hops, end - 1)]
+                there = few.vectors[np.minimum(at + hops, end - 1)]
                 mean = np.mean(np.sum((mine - there) ** 2, axis=1))
                 plain[few.block[at]] = min(plain[few.block[at]], mean)
         assert least[row] == pytest.approx(plain, rel=1e-4, abs=1e-4)
@@ -191,7 +191,7 @@ def test_windows_that_fall_on_one_of_a_song_count_each(index):
 
 def test_a_shortlist_of_all_places_has_the_evidence_of_all(index):
     ordered = WindowSequence(index)
-    seen = Projected(ordered.whole, index.engine.dim)
+    seen = Projected(ordered.whole, index.vectors.dim)
     for song in range(0, SONGS, 6):
         query = query_of(song, 2)
         exact = ordered.evidence(query)[0]

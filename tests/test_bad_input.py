@@ -502,9 +502,9 @@ indexes("another format's", "not of format version 3; build the index again", al
 indexes("a number for its configuration", "config is 5; build the index again", altered(config=5))
 indexes("index.json not JSON", "not JSON", lambda f: (f / "index.json").write_text("{"))
 indexes("no index.json", "not an index; build one with: humfind index", lambda f: (f / "index.json").unlink())
-indexes("vectors cut", ".faiss: not a whole faiss index", lambda f: cut(part(f, "vectors")))
-indexes("vectors a pickle", ".faiss: not a whole faiss", lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."))
-indexes("vectors missing", ".faiss: missing; build the index again", lambda f: part(f, "vectors").unlink())
+indexes("vectors cut", ".npy: not a whole table of 16-bit vectors", lambda f: cut(part(f, "vectors")))
+indexes("vectors a pickle", ".npy: not a whole npy file", lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."))
+indexes("vectors missing", ".npy: missing; build the index again", lambda f: part(f, "vectors").unlink())
 indexes("windows cut", ".parquet: not a whole parquet file", lambda f: cut(part(f, "windows")))
 indexes("songs missing", ".parquet: missing; build the index again", lambda f: part(f, "songs").unlink())
 indexes(

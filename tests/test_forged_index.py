@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.lib import format as npy
 from tiny_world import PlainModel, f0_of, melody
 
 from humfind.config import ContourConfig, ModelConfig, ResNet1dConfig, TrainConfig
@@ -26,7 +27,6 @@ from humfind.encoders import build
 from humfind.encoders import checkpoint as embed
 from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index, Song
-from humfind.index.flat import HEAD
 from humfind.index.folder import SCHEMAS
 from humfind.retrieval import search
 from humfind.retrieval.query import load_query
@@ -105,7 +105,7 @@ def test_counts_of_index_json(folder, place, value):
         Index.load(folder)
 
 
-NAMES = ["../index.json", "/dev/zero", "songs-0.parquet", f"vectors-{'0' * 16}.faiss", "", None, 5, []]
+NAMES = ["../index.json", "/dev/zero", "songs-0.parquet", f"vectors-{'0' * 16}.npy", "", None, 5, []]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
@@ -185,11 +185,9 @@ def twice(name: str) -> Callable[[Path], None]:
 
 def sparse(folder: Path) -> None:
     rows, dim = 10**9, 64
-    head = list(HEAD.unpack(part(folder, "vectors").read_bytes()[: HEAD.size]))
-    head[1], head[2], head[-4:] = dim, rows, [dim, 2 * dim, 0, 2 * rows * dim]
     with part(folder, "vectors").open("wb") as file:
-        file.write(HEAD.pack(*head))
-        file.truncate(HEAD.size + 2 * rows * dim)
+        npy.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (rows, dim)})
+        file.truncate(file.tell() + 2 * rows * dim)
     alter(folder, "windows", rows)
 
 

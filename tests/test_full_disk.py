@@ -152,7 +152,7 @@ def test_an_index_that_finds_no_room_keeps_the_one_before(tmp_path: Path) -> Non
     small.save(tmp_path / "index")
     with files_of(100_000), pytest.raises(InputError, match=r"vectors\.faiss: larger than files may be"):
         large.save(tmp_path / "index")
-    assert len(Index.load(tmp_path / "index").engine) == 1
+    assert len(Index.load(tmp_path / "index").vectors) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 

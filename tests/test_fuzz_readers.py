@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
 import soundfile
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -26,8 +27,9 @@ from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, _checksum, input_shape
 from humfind.f0.store import MANIFEST, read_manifest, read_part
 from humfind.index import read_about
-from humfind.index.flat import HEAD, FlatIndex
-from humfind.index.parts import ENDINGS
+from humfind.index.engines import make_engine
+from humfind.index.parts import ENDINGS, read_state
+from humfind.index.vectors import VectorTable
 from humfind.retrieval import submission
 from humfind.types import InputError
 
@@ -161,10 +163,13 @@ def test_manifest(folder, values, name):
         holds(lambda: hash(read_manifest(folder)))
 
 
-@given(values=JSON, name=st.sampled_from(["format_version", "model", "config", "tracker", "songs", "dim", "parts"]))
+@given(
+    values=JSON,
+    name=st.sampled_from(["format_version", "model", "config", "tracker", "songs", "dim", "parts", "engine"]),
+)
 @BOUNDED
 def test_index_json(folder, values, name):
-    made = {"format_version": 3, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}}
+    made = {"format_version": 3, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}, "engine": "e"}
     made |= {"recordings": 1, "songs": 1, "windows": 1, "dim": 1}
     made["parts"] = {part: f"{part}-{'0' * 16}{ending}" for part, ending in ENDINGS.items()}
     for content in (values, made | {name: values}):
@@ -172,12 +177,18 @@ def test_index_json(folder, values, name):
         holds(lambda: read_about(folder))
 
 
-@given(content=damaged(HEAD.pack(b"IxSQ", 2, 3, 1, 1, True, 1, 4, 0, 0.0, 2, 4, 0, 12) + bytes(12)))
+def npy_of(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@given(content=damaged(npy_of(np.zeros((3, 2), np.float16))))
 @BOUNDED
 def test_vectors(folder, content):
-    path = folder / "vectors.faiss"
+    path = folder / "vectors.npy"
     path.write_bytes(content)
-    holds(lambda: FlatIndex.load(path))
+    holds(lambda: VectorTable.load(path))
 
 
 @pytest.fixture(scope="module")
@@ -230,3 +241,27 @@ def test_pickle_2021(folder, protocol, data):
     path = folder / "a.pkl"
     path.write_bytes(data.draw(damaged(pickle_bytes(protocol))))
     holds(lambda: pickle2021.read(path))
+
+
+ENGINE_STATE = safetensors.numpy.save(
+    {"centroids": np.zeros((2, 3), np.float32), "list_of": np.array([0, 1, 1, 0], np.int32)}
+)
+
+
+@given(content=damaged(ENGINE_STATE))
+@BOUNDED
+def test_engine_state(folder, content):
+    path = folder / "engine.safetensors"
+    path.write_bytes(content)
+    table = VectorTable(np.eye(4, 3, dtype=np.float16) + np.float16(1))
+
+    def read() -> None:
+        with path.open("rb") as file:
+            state = read_state(file, 10_000)
+        try:
+            engine = make_engine("ivf", table, state)
+        except ValueError as error:  # which Index.load says with the folder's name
+            raise InputError(f"{path}: {error}; build it again") from error
+        assert engine.propose(np.ones((2, 3), np.float32), 4).rows.shape == (2, 4)
+
+    holds(read)

@@ -51,7 +51,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "encoders": (GROUND | DISK | {"melody", "runtime.plugins"}, TORCH | {"safetensors"}),
     "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
     "data": (LIGHT | {"synth", "melody"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
-    "index": (GROUND | DISK, TABULAR | {"faiss", "numba"}),
+    "index": (GROUND | DISK | {"runtime.plugins"}, TABULAR | {"faiss", "numba", "safetensors"}),
     "training.losses": (GROUND, TORCH),
     "training.sampler": (GROUND, TORCH),
     "training.augment": (GROUND | {"melody"}, PURE),

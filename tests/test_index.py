@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +11,7 @@ import pytest
 from tiny_world import PlainModel, f0_of, melody
 
 from humfind.index import Entry, Index, IndexInfo, Song
-from humfind.index.flat import FlatIndex, halved
+from humfind.index.vectors import VectorTable, to_float16
 from humfind.melody import contour
 from humfind.retrieval import search
 from humfind.types import InputError
@@ -39,7 +38,7 @@ def test_round_trip(index, folder):
     assert found.music_ids == index.music_ids
     for name in ("recording", "start_s", "length_s", "key"):
         assert (getattr(found, name) == getattr(index, name)).all()
-    assert (found.engine[:] == index.engine[:]).all()
+    assert (found.vectors[:] == index.vectors[:]).all()
     for a, b in zip(found.contours, index.contours, strict=True):
         assert a is not None
         assert b is not None
@@ -47,7 +46,7 @@ def test_round_trip(index, folder):
         assert (a.voiced == b.voiced).all()
         assert a.frame_s == b.frame_s
     assert sorted(file.name.partition("-")[0] for file in folder.iterdir()) == [
-        "contours", "index.json", "songs", "vectors", "windows",
+        "contours", "engine", "index.json", "songs", "vectors", "windows",
     ]  # fmt: skip
 
 
@@ -92,10 +91,10 @@ DAMAGE = {
     "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 3}'), "lacks"),
     "other counts": (lambda f: edit(f / "index.json", windows=3), "index.json says 3"),
     "cut parquet": (lambda f: cut(part(f, "windows")), r"windows-\w+\.parquet: not a whole"),
-    "cut vectors": (lambda f: cut(part(f, "vectors")), r"vectors-\w+\.faiss: not a whole"),
+    "cut vectors": (lambda f: cut(part(f, "vectors")), r"vectors-\w+\.npy: not a whole"),
     "missing part": (lambda f: part(f, "contours").unlink(), r"contours-\w+\.parquet: missing"),
     "other columns": (lambda f: pq.write_table(pa.table({"id": [1]}), part(f, "songs")), "other columns"),
-    "pickle": (lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."), "not a whole faiss"),
+    "pickle": (lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."), "not a whole npy"),
 }
 
 
@@ -124,59 +123,13 @@ def test_an_index_of_nothing_is_refused():
         search.build_index([], MODEL)
 
 
-def test_neighbours_are_exact_sorted_and_alone_as_in_company():
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(3000, 16)).astype(np.float16).astype(np.float32)
-    vectors[100:160] = vectors[7]  # equal distances: the lower row first
-    queries = np.concatenate([vectors[[7]], rng.normal(size=(50, 16)).astype(np.float32)])
-    engine = FlatIndex(vectors.astype(np.float16))
-    distance, row = engine.nearest(queries, 12)
-    assert row[0].tolist() == [7, *range(100, 111)]
-    expected = np.sqrt(((queries[:, None].astype(float) - vectors) ** 2).sum(-1)).astype(np.float32)
-    order = np.stack([np.lexsort((np.arange(3000), line)) for line in expected])[:, :12]
-    assert (row == order).all()
-    assert (distance == np.take_along_axis(expected, order, 1)).all()
-    for i, query in enumerate(queries):
-        one_distance, one_row = engine.nearest(query[None], 12)
-        assert (one_distance[0] == distance[i]).all()
-        assert (one_row[0] == row[i]).all()
-
-
-def test_more_neighbours_than_rows_are_all_rows():
-    engine = FlatIndex(np.eye(3, dtype=np.float16))
-    distance, row = engine.nearest(np.zeros((2, 3), np.float32), 10)
-    assert row.tolist() == [[0, 1, 2]] * 2
-    assert distance == pytest.approx(1)
-
-
-def test_threads_change_no_byte():
-    vectors = np.random.default_rng(1).normal(size=(2000, 32)).astype(np.float32)
-    engine, found = FlatIndex(vectors.astype(np.float16)), []
-    threads = faiss.omp_get_max_threads()
-    for n in (1, 2):
-        faiss.omp_set_num_threads(n)
-        found.append([part.tobytes() for part in engine.nearest(vectors[:100], 10)])
-    faiss.omp_set_num_threads(threads)
-    assert found[0] == found[1]
-
-
-def test_faiss_reads_the_vectors(tmp_path):
-    vectors = np.random.default_rng(2).normal(size=(40_000, 8)).astype(np.float16)
-    FlatIndex(vectors).save(tmp_path / "vectors.faiss")
-    theirs = faiss.read_index(str(tmp_path / "vectors.faiss"))
-    assert (theirs.reconstruct_n(0, len(vectors)) == vectors.astype(np.float32)).all()
-    ours = FlatIndex.load(tmp_path / "vectors.faiss")
-    queries = vectors[::4000].astype(np.float32)
-    assert (ours.nearest(queries, 5)[1] == theirs.search(queries, 5)[1]).all()  # over several blocks
-
-
 def test_every_16_bit_number_is_read_as_numpy_reads_it():
     numbers = np.arange(2**16, dtype=np.uint16).view(np.float16)
     numbers = numbers[np.isfinite(numbers)].reshape(1, -1)
-    assert FlatIndex(numbers)[:].tobytes() == numbers.astype(np.float32).tobytes()
+    assert VectorTable(numbers)[:].tobytes() == numbers.astype(np.float32).tobytes()
 
 
 @pytest.mark.parametrize("number", [1e6, np.nan])
 def test_vectors_that_16_bits_cannot_hold_are_refused(number):
     with pytest.raises(InputError, match="number beyond 65,504, or none"):
-        halved(np.full((2, 3), number, np.float32))
+        to_float16(np.full((2, 3), number, np.float32))

@@ -8,21 +8,26 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from test_predict import CONFIG, QUICK, put_audio
-from tiny_world import f0_of, hum_of, melody
+from tiny_world import CONTOUR, PlainModel, f0_of, hum_of, melody
 
 from humfind import cli
+from humfind.config import ModelConfig
 from humfind.data.importers import melodies
 from humfind.data.zalo import load_split
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
-from humfind.index import Index
+from humfind.index import Index, Song
 from humfind.retrieval import predict as predicting
+from humfind.retrieval import search
+from humfind.types import Embeddings, Windows
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
 
@@ -99,7 +104,7 @@ def test_a_second_run_tracks_nothing_and_follows_what_has_changed(music, tmp_pat
     assert checksums["a/x"] not in {song.checksum for song in first.songs}
     alone, _ = predicting.index_of(music, "public_test", model=checkpoint, f0=QUICK)
     assert alone.songs == found.songs
-    assert (alone.engine[:] == found.engine[:]).all(), "as without a store"
+    assert (alone.vectors[:] == found.vectors[:]).all(), "as without a store"
 
 
 def test_what_cannot_be_used_is_told_and_costs_no_other(music, tmp_path, checkpoint):
@@ -206,3 +211,31 @@ def test_an_interrupted_run_left_no_index_and_is_gone_on_with(music, tmp_path, c
     made, _ = index(music, tmp_path / "out", checkpoint)
     assert (len(made.songs), parts_of(tmp_path / "out")) == (3, kept)
     assert np.isfinite(made.start_s).all()
+
+
+class CountingModel(PlainModel):
+    """Which windows were embedded, by how many each recording has."""
+
+    def embed_many(self, many: Sequence[Windows]) -> list[Embeddings]:
+        embedded.extend(len(windows) for windows in many)
+        return super().embed_many(many)
+
+
+embedded: list[int] = []
+
+
+def test_recordings_that_have_not_changed_are_not_embedded_again(tmp_path):
+    songs = [(Song(f"{i}", title=f"title {i}"), f0_of(melody(i))) for i in range(4)]
+    search.build_index(songs[:3], CountingModel()).save(tmp_path / "before")
+    known = Index.load(tmp_path / "before")
+    embedded.clear()
+    changed = [songs[0], (Song("1", title="new title"), f0_of(melody(9))), (Song("renamed"), songs[2][1]), songs[3]]
+    made = search.build_index(changed, CountingModel(), known=known)
+    assert len(embedded) == 2, "the changed one and the new one"
+    made.save(tmp_path / "now")
+    search.build_index(changed, CountingModel()).save(tmp_path / "anew")
+    assert files_of(tmp_path / "now") == files_of(tmp_path / "anew")
+    other = CountingModel(ModelConfig(contour=replace(CONTOUR, song_hop_s=2.0)))
+    embedded.clear()
+    search.build_index(changed, other, known=known)
+    assert len(embedded) == 4, "another model takes nothing over"

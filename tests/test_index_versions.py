@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from humfind.index import Entry, Index, IndexInfo, Song
-from humfind.index import parts as index_parts
 from humfind.retrieval import predict as predicting
 from humfind.retrieval.query import HumQuery
 from humfind.types import Contour, Embeddings, InputError, Query, Windows
@@ -44,7 +43,7 @@ def numbers_in(found: Index) -> set[float]:
     """The versions that an index is made of."""
     said = [float(song.music_id.split("-")[0]) for song in found.songs]
     said += [found.info.model_checksum and float(found.info.model_checksum)]
-    for values in (found.start_s, found.length_s, found.key, found.engine[:]):
+    for values in (found.start_s, found.length_s, found.key, found.vectors[:]):
         said += np.unique(values).tolist()
     return {*said, *(float(contour.semitones[0]) for contour in found.contours if contour)}
 
@@ -129,7 +128,7 @@ def test_nothing_that_the_program_did_not_write_is_removed(tmp_path):
     there = files_of(folder)
     assert {name: there.get(name) for name in own} == own
     assert numbers_in(Index.load(folder)) == {3.0}
-    assert len(there) == len(own) + 5, "one version beside them"
+    assert len(there) == len(own) + 6, "one version beside them"
 
 
 @pytest.mark.parametrize("about", ["{}", "[]", "not JSON", '{"name": "a web page\'s", "version": 1}'])
@@ -143,13 +142,15 @@ def test_anothers_index_json_is_not_replaced(tmp_path, about):
 def test_an_index_of_the_format_before_is_built_again(tmp_path):
     version(1).save(tmp_path)
     about = json.loads((tmp_path / "index.json").read_text())
-    for part, name in about.pop("parts").items():
-        (tmp_path / name).rename(tmp_path / f"{part}{index_parts.ENDINGS[part]}")
+    parts = about.pop("parts")
+    (tmp_path / parts.pop("engine")).unlink()
+    for part, name in parts.items():
+        (tmp_path / name).rename(tmp_path / f"{part}{'.faiss' if part == 'vectors' else '.parquet'}")
     (tmp_path / "index.json").write_text(json.dumps(about | {"format_version": 2}))
     with pytest.raises(InputError, match="not of format version 3; build the index again"):
         Index.load(tmp_path)
     version(2).save(tmp_path)
-    assert len(files_of(tmp_path)) == 5
+    assert len(files_of(tmp_path)) == 6
     assert numbers_in(Index.load(tmp_path)) == {2.0}
 
 

@@ -187,5 +187,5 @@ def test_an_index_has_the_windows_of_its_songs(count, length_s):
     f0s = [f0_of(melody(i)[: 100 * length_s]) for i in range(count)]
     index = search.build_index([(Song(str(i)), f0) for i, f0 in enumerate(f0s)], PLAIN)
     each = max(1, 1 + length_s - round(CONTOUR.window_s))  # one a second
-    assert len(index.engine) == count * each
+    assert len(index.vectors) == count * each
     assert np.bincount(index.window_song).tolist() == [each] * count

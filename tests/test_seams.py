@@ -20,6 +20,7 @@ from humfind import cli
 from humfind.config import RANKER_NAMES, F0Config, TrainConfig
 from humfind.encoders.checkpoint import Checkpoint, Model
 from humfind.f0 import make_tracker
+from humfind.index import Index
 from humfind.notebooks import runner
 from humfind.rankers import RANKERS
 from humfind.runtime import plugins
@@ -78,6 +79,27 @@ class Peak:
         return F0(hz, (spectrum.max(axis=1) > 1).astype(np.float32), self.hop_s, self.threshold)
 
 
+class RandomHalf:
+    """Neighbours among every other row, and among all where that is not enough."""
+
+    def __init__(self, table, state=None):
+        self.table, self.some = table, np.arange(0, len(table), 2) if state is None else state["some"]
+
+    def propose(self, vectors, k):
+        rows = self.some if len(self.some) >= k else np.arange(len(self.table))
+        near = np.argsort(self.table.squares[rows] - 2 * vectors @ self.table[rows].T, axis=1)[:, :k]
+        return rows[near], None
+
+    def add(self, table):
+        return RandomHalf(table)
+
+    def delete(self, table, kept):
+        return RandomHalf(table)
+
+    def state(self):
+        return {"some": self.some}
+
+
 class Backwards:
     """The songs in the reverse order of their ids."""
 
@@ -94,6 +116,8 @@ mlp = foreign_parts:Mlp
 broken = foreign_parts:Nothing
 [humfind.trackers]
 peak = foreign_parts:Peak
+[humfind.engines]
+half = foreign_parts:RandomHalf
 [humfind.rankers]
 backwards = foreign_parts:Backwards
 vote = foreign_parts:Backwards
@@ -116,7 +140,7 @@ def run(*arguments: object) -> None:
     cli.app([str(one) for one in arguments], prog_name="humfind", standalone_mode=False)
 
 
-def test_foreign_encoder_tracker_and_ranker_go_through_the_commands(
+def test_foreign_encoder_tracker_engine_and_ranker_go_through_the_commands(
     foreign: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, store, model = tmp_path / "data", tmp_path / "store", tmp_path / "model"
@@ -133,13 +157,20 @@ def test_foreign_encoder_tracker_and_ranker_go_through_the_commands(
     trained = Model.load(model / "model.safetensors")
     assert (trained.config.encoder.name, trained.config.encoder.hidden) == ("mlp", 12)
     index, checkpoint = tmp_path / "index", model / "model.safetensors"
-    run("index", data / "train" / "song", "--out", index, "--model", checkpoint, "--tracker", "peak")
+    songs = data / "train" / "song"
+    run("index", songs, "--out", index, "--model", checkpoint, "--tracker", "peak", "--engine", "half")
+    assert Index.load(index).engine.state()["some"].tolist() == list(range(0, len(Index.load(index).vectors), 2))
     capsys.readouterr()
     hum = next((data / "train" / "hum").iterdir())
     run("search", hum, "--index", index, "--ranker", "backwards", "--json")
     answers = json.loads(capsys.readouterr().out)["answers"]
     assert [one["music_id"] for one in answers] == sorted((one["music_id"] for one in answers), reverse=True)
     assert len(answers) == 6
+    run("search", hum, "--index", index, "--ranker", "nearest", "--json")
+    answers = json.loads(capsys.readouterr().out)["answers"]
+    assert len({one["music_id"] for one in answers}) == 6
+    with pytest.raises(InputError, match="engine 'other': unknown; choose one of exact, ivf, half"):
+        run("index", songs, "--out", tmp_path / "other", "--engine", "other")
 
 
 def test_a_foreign_part_never_replaces_one_of_ours(foreign: None) -> None:

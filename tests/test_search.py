@@ -73,7 +73,7 @@ def test_more_hits_change_no_answer(index, queries, per_window):
 def test_nearest_is_exact(index, queries):
     """Against every distance, written out."""
     for query in queries[:5]:
-        difference = query.embeddings.vectors[:, None].astype(float) - index.engine[:][None]
+        difference = query.embeddings.vectors[:, None].astype(float) - index.vectors[:][None]
         distance = np.sqrt((difference**2).sum(axis=2)).min(axis=0)
         songs = {song: distance[index.window_song == row].min() for row, song in enumerate(index.music_ids)}
         expected = sorted(songs, key=lambda song: (songs[song], song))[:10]

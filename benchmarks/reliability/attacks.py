@@ -77,6 +77,7 @@ READ_BY = {  # file or folder -> the commands that read it
     "index/vectors": ("search", "predict with an index"),
     "index/windows": ("search", "predict with an index"),
     "index/contours": ("search", "predict with an index"),
+    "index/engine": ("search", "predict with an index"),
     "model/model.json": ("search with a model",),
     "model/model.safetensors": ("search with a model",),
     "submission.csv": ("score",),

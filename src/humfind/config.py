@@ -164,6 +164,13 @@ class FusionConfig:
 
 
 @dataclass(frozen=True)
+class IndexConfig:
+    """Embeddings -> index."""
+
+    engine: str = "exact"  # what finds neighbours: exact | ivf; an index of many songs is searched sooner by ivf
+
+
+@dataclass(frozen=True)
 class RankConfig:
     """Hits -> ranking."""
 

@@ -169,14 +169,17 @@ def index(
     store: Store = None,
     model: Checkpoint = "",
     tracker: Tracker = "",
+    engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivf for many songs")] = "",
 ) -> None:
-    """Build an index of songs, from a data set or a folder."""
+    """Build an index of songs, from a data set or a folder; given again, what has not changed is taken over."""
     _require_limits()
+    from humfind.config import IndexConfig
     from humfind.retrieval.predict import write_index
 
-    made, skipped = write_index(source, out, split, store, model, _f0(tracker))
+    engine = engine or IndexConfig.engine
+    made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine)
     _tell_skipped(skipped)
-    say(f"{len(made.music_ids)} songs, {len(made.engine)} windows: {out}")
+    say(f"{len(made.music_ids)} songs, {len(made.vectors)} windows: {out}")
 
 
 @app.command()

@@ -1,15 +1,16 @@
 """The index: songs, where their windows lie, the windows' vectors, the songs' contours.
 
-As a folder: index.json (format version, model, config, tracker, counts, names of the parts) and four parts: songs
-(id, title, source, checksum, length_s; a row a recording), windows (recording, start_s, length_s, key; a row a
-vector), vectors, contours (semitones, voiced, frame_s; a row a recording). ``humfind.index.parts`` says how a reader
-sees the old index, the new one or none. What is read is checked: an index may come from anywhere.
+As a folder: index.json (format version, model, config, tracker, engine, counts, names of the parts) and five parts:
+songs (id, title, source, checksum, length_s; a row a recording), windows (recording, start_s, length_s, key; a row a
+vector), vectors, contours (semitones, voiced, frame_s; a row a recording), and what the engine keeps.
+``humfind.index.parts`` says how a reader sees the old index, the new one or none. What is read is checked: an index may
+come from anywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +19,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors.numpy
 
-from humfind.config import F0Config, ModelConfig, from_dict, require_sane
-from humfind.index.flat import FlatIndex, halved
-from humfind.index.parts import index_folder, open_version, read_table, replace_version
+from humfind.config import F0Config, IndexConfig, ModelConfig, from_dict, require_sane
+from humfind.index import engines
+from humfind.index.parts import index_folder, open_version, read_state, read_table, replace_version
+from humfind.index.vectors import VectorTable, to_float16
 from humfind.runtime.files import atomic_write
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows, normal_form
 
@@ -30,6 +33,7 @@ CONTOURS = 50  # written together
 LONGEST_S = 1e7  # no recording is longer
 SEMITONES = 2000.0  # no pitch that a float32 of Hz can hold is further from 0
 FRAMES_S = (0.001, 1.0)  # of a contour
+STATE_BYTES, STATE_A_VECTOR = 2**20, 8  # the most that an engine keeps: always, and for each number of a vector
 SCHEMAS = {
     "songs": pa.schema(
         [
@@ -67,12 +71,24 @@ class Song:
 
 
 @dataclass(frozen=True)
+class WindowPlaces:
+    """Where windows lie in a recording, as ``Windows`` say it. start_s, length_s, key: (n,) float32."""
+
+    start_s: Floats
+    length_s: Floats
+    key: Floats
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A recording, ready for the index. contour is None where the features are not f0."""
 
     song: Song
     contour: Contour | None
-    windows: Windows
+    windows: Windows | WindowPlaces
     embeddings: Embeddings
 
     def __post_init__(self) -> None:
@@ -83,17 +99,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What made the index. model: its path as given; config, tracker: plain JSON values."""
+    """What made the index. model: its path as given; config, tracker: plain JSON values. engine: the name of what
+    proposes neighbours."""
 
     model_checksum: str = ""
     model: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
+    engine: str = IndexConfig.engine
 
 
 @dataclass(frozen=True)
 class Index:
-    """songs, contours: a row a recording. recording, start_s, length_s, key: a row a vector of the engine."""
+    """songs, contours: a row a recording. recording, start_s, length_s, key: a row a vector. Never changed: ``add`` and
+    ``delete`` give another index."""
 
     songs: tuple[Song, ...]
     contours: tuple[Contour | None, ...]
@@ -101,21 +120,22 @@ class Index:
     start_s: Floats
     length_s: Floats
     key: Floats
-    engine: FlatIndex
+    vectors: VectorTable
+    engine: engines.Engine
     info: IndexInfo
 
     def __post_init__(self) -> None:
         if len(self.contours) != len(self.songs):
             raise ValueError(f"{len(self.songs)} recordings but {len(self.contours)} contours")
         for name in ("recording", "start_s", "length_s", "key"):
-            if len(getattr(self, name)) != len(self.engine):
-                raise ValueError(f"{len(self.engine)} vectors but {len(getattr(self, name))} windows")
+            if len(getattr(self, name)) != len(self.vectors):
+                raise ValueError(f"{len(self.vectors)} vectors but {len(getattr(self, name))} windows")
         if self.recording.min() < 0 or self.recording.max() >= len(self.songs):
             raise ValueError("a window belongs to no recording")
 
     @classmethod
     def build(cls, entries: Iterable[Entry], info: IndexInfo) -> Index:
-        """Raises InputError where there is no entry."""
+        """Raises InputError where there is no entry, and for an unknown engine."""
         songs, contours, counts, columns, vectors, small = [], [], [], [], [], []
         held = 0
         for entry in entries:
@@ -123,7 +143,7 @@ class Index:
             contours.append(entry.contour)
             counts.append(len(entry.windows))
             columns.append(np.stack([entry.windows.start_s, entry.windows.length_s, entry.windows.key]))
-            small.append(halved(entry.embeddings.vectors))
+            small.append(to_float16(entry.embeddings.vectors))
             held += len(entry.embeddings)
             if held >= PIECE_ROWS:
                 vectors.append(np.concatenate(small))
@@ -132,6 +152,7 @@ class Index:
             raise InputError("index: no songs to build it from; give recordings or a store that has some")
         vectors += small
         start_s, length_s, key = np.concatenate(columns, axis=1)
+        table = VectorTable.of(vectors)
         return cls(
             tuple(songs),
             tuple(contours),
@@ -139,8 +160,48 @@ class Index:
             start_s,
             length_s,
             key,
-            FlatIndex.of(vectors),
+            table,
+            engines.make_engine(info.engine, table),
             info,
+        )
+
+    def add(self, entries: Iterable[Entry]) -> Index:
+        """With these recordings after its own."""
+        more = Index.build(entries, replace(self.info, engine=IndexConfig.engine))
+        table = self.vectors.add(more.vectors)
+        joined = {
+            name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in ("start_s", "length_s", "key")
+        }
+        return Index(
+            self.songs + more.songs,
+            self.contours + more.contours,
+            np.concatenate([self.recording, more.recording + len(self.songs)]),
+            **joined,
+            vectors=table,
+            engine=self.engine.add(table),
+            info=self.info,
+        )
+
+    def delete(self, music_ids: Iterable[str]) -> Index:
+        """Without the recordings of these songs. Raises InputError for a song that it does not have, and where none
+        would be left."""
+        gone = {normal_form(music_id) for music_id in music_ids}
+        if strange := sorted(gone - set(self.music_ids)):
+            raise InputError(f"index: {strange[0]} is no song of it; give ids that it has")
+        keeps = np.array([song.music_id not in gone for song in self.songs])
+        if not keeps.any():
+            raise InputError("index: no song would be left; remove the folder instead")
+        kept = np.flatnonzero(keeps[self.recording])
+        table = self.vectors.take(kept)
+        row = np.cumsum(keeps) - 1  # of each recording that stays
+        return Index(
+            tuple(song for song, stays in zip(self.songs, keeps, strict=True) if stays),
+            tuple(one for one, stays in zip(self.contours, keeps, strict=True) if stays),
+            row[self.recording[kept]],
+            **{name: getattr(self, name)[kept] for name in ("start_s", "length_s", "key")},
+            vectors=table,
+            engine=self.engine.delete(table, kept),
+            info=self.info,
         )
 
     @cached_property
@@ -171,9 +232,15 @@ class Index:
         """The first title that a recording of the song has, or nothing."""
         return next((song.title for song in self.songs if song.music_id == music_id and song.title), "")
 
+    def entry(self, recording: int) -> Entry:
+        """What a recording was added as."""
+        rows = slice(*np.searchsorted(self.recording, [recording, recording + 1]))
+        places = WindowPlaces(self.start_s[rows], self.length_s[rows], self.key[rows])
+        return Entry(self.songs[recording], self.contours[recording], places, Embeddings(self.vectors[rows]))
+
     def nearest(self, vectors: Floats, k: int) -> tuple[Floats, Ints]:
         """Euclidean distances and windows, (m, k) each, sorted by distance, then window."""
-        return self.engine.nearest(vectors, k)
+        return engines.nearest(self.vectors, self.engine, vectors, k)
 
     def save(self, folder: Path) -> None:
         """Raises InputError where ``folder`` holds something else, where another process writes it, and where
@@ -185,10 +252,15 @@ class Index:
             "songs": _table_writer(pa.Table.from_pylist(songs, SCHEMAS["songs"]), use_dictionary=False),
             "windows": _table_writer(pa.table(windows, SCHEMAS["windows"])),
             "contours": lambda path: atomic_write(path, self._write_contours),
-            "vectors": self.engine.save,
+            "vectors": self.vectors.save,
+            "engine": lambda path: atomic_write(path, safetensors.numpy.save(self.engine.state())),
         }
-        counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.engine)}
-        replace_version(index_folder(folder), writers, asdict(self.info) | counts | {"dim": self.engine.dim})
+        replace_version(index_folder(folder), writers, asdict(self.info) | self._counts)
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.vectors)}
+        return counts | {"dim": self.vectors.dim}
 
     def _write_contours(self, file: BinaryIO) -> None:
         with pq.ParquetWriter(file, SCHEMAS["contours"]) as writer:
@@ -200,17 +272,20 @@ class Index:
         """One version of it, whatever a writer does meanwhile. Raises InputError where it is missing, damaged, of
         another format, or of another model."""
         with open_version(folder) as (about, files):
-            engine = FlatIndex.read(files["vectors"])
+            vectors = VectorTable.read(files["vectors"])
             # a recording has a window and a window its vector, which takes its bytes: no table can be longer
-            tables = {name: read_table(files[name], schema, len(engine)) for name, schema in SCHEMAS.items()}
+            tables = {name: read_table(files[name], schema, len(vectors)) for name, schema in SCHEMAS.items()}
+            state = read_state(files["engine"], STATE_BYTES + STATE_A_VECTOR * len(vectors) * (vectors.dim + 1))
         try:
-            info = IndexInfo(**{name: about[name] for name in ("model_checksum", "model", "config", "tracker")})
+            info = IndexInfo(**{field.name: about[field.name] for field in fields(IndexInfo)})
             _require_sane_info(info)
+            engine = engines.make_engine(info.engine, vectors, state)
             songs, windows = _songs(tables["songs"]), _windows(tables["windows"])
-            found = cls(songs, _contours(tables["contours"]), **windows, engine=engine, info=info)
+            contours = _contours(tables["contours"])
+            found = cls(songs, contours, **windows, vectors=vectors, engine=engine, info=info)
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{folder}: {error}; build it again") from error
-        counts = {"recordings": len(songs), "songs": len(found.music_ids), "windows": len(engine), "dim": engine.dim}
+        counts = found._counts
         wrong = [name for name, count in counts.items() if about[name] != count]
         if wrong:
             raise InputError(

@@ -1,9 +1,9 @@
 """The files of an index folder: which version is there, how it is replaced, and how much memory it may ask for.
 
 index.json names the parts (``songs-<hash>.parquet``, ``windows-<hash>.parquet``, ``contours-<hash>.parquet``,
-``vectors-<hash>.faiss``), each after its own content, and is replaced last. A reader opens all that one index.json
-names, so it gets one version or none; a writer that is killed leaves the old version whole. Only files that are
-named so, and hold what their name says, are ever removed.
+``vectors-<hash>.npy``, ``engine-<hash>.safetensors``), each after its own content, and is replaced last. A reader
+opens all that one index.json names, so it gets one version or none; a writer that is killed leaves the old version
+whole. Only files that are named so, and hold what their name says, are ever removed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors.numpy
 
 from humfind.runtime.files import atomic_write_json, read_json, require_regular_file, require_stored
 from humfind.runtime.lock import lock_path, writing
@@ -27,9 +29,11 @@ from humfind.types import InputError
 
 FORMAT_VERSION = 3
 ABOUT = "index.json"
-ENDINGS = {"songs": ".parquet", "windows": ".parquet", "contours": ".parquet", "vectors": ".faiss"}
+ENDINGS = {
+    "songs": ".parquet", "windows": ".parquet", "contours": ".parquet", "vectors": ".npy", "engine": ".safetensors",
+}  # fmt: skip
 NAMES = {part: re.compile(rf"{part}-([0-9a-f]{{16}}){re.escape(ending)}") for part, ending in ENDINGS.items()}
-FORMAT_2 = frozenset(part + ending for part, ending in ENDINGS.items())  # that format's fixed names
+FORMAT_2 = frozenset({"songs.parquet", "windows.parquet", "contours.parquet", "vectors.faiss"})  # its fixed names
 STAGING = ".humfind-unfinished"  # a version on its way; what a kill leaves of it is cleared by the next writer
 F0 = "f0"  # the store of an audio folder's f0, kept so that a second run tracks only what is new
 TRIES, PAUSE_S = 25, 0.02  # to open a version that is being replaced
@@ -155,7 +159,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not JSON ({error}); delete it and build the index again") from error
     if not isinstance(about, dict) or about.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{path}: not of format version {FORMAT_VERSION}; build the index again")
-    kinds: dict[str, type] = {"model_checksum": str, "model": str, "config": dict, "tracker": dict, "parts": dict}
+    kinds: dict[str, type] = dict.fromkeys(("model_checksum", "model", "engine"), str)
+    kinds |= dict.fromkeys(("config", "tracker", "parts"), dict)
     kinds |= dict.fromkeys(("recordings", "songs", "windows", "dim"), int)
     missing = [name for name in kinds if name not in about]
     if missing:
@@ -221,6 +226,17 @@ def read_table(file: BinaryIO, schema: pa.Schema, most_rows: int) -> pa.Table:
     except UNREADABLE as error:
         raise InputError(f"{path}: not a whole parquet file; {again}") from error
     return table
+
+
+def read_state(file: BinaryIO, most_bytes: int) -> dict[str, np.ndarray]:
+    """What an engine keeps beside the vectors. Raises InputError where it is not a whole safetensors file, or larger
+    than ``most_bytes``."""
+    if (size := os.fstat(file.fileno()).st_size) > most_bytes:
+        raise InputError(f"{file.name}: {size:,} bytes, which no engine of these vectors needs; build the index again")
+    try:
+        return safetensors.numpy.load(file.read())
+    except (safetensors.SafetensorError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"{file.name}: not a whole safetensors file ({error}); build the index again") from error
 
 
 def _memory(metadata: pq.FileMetaData) -> int:

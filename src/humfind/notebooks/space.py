@@ -32,7 +32,7 @@ def census(trials: Mapping[str, Trial]) -> Any:
                 "windows a song": round(windows / songs, 1),
                 "hums": len(trial.queries),
                 "hum windows": hum_windows,
-                "dimensions": trial.index.engine.dim,
+                "dimensions": trial.index.vectors.dim,
             }
         )
     return pd.DataFrame(rows).set_index("trial")
@@ -52,7 +52,7 @@ def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     row_of = {music_id: row for row, music_id in enumerate(index.music_ids)}
     count = len(index.recording)
     some = np.sort(rng.permutation(count)[:MAP_SONG_WINDOWS])
-    vectors, song = [index.engine[some]], [index.window_song[some]]
+    vectors, song = [index.vectors[some]], [index.window_song[some]]
     for query in trial.queries:
         as_sung = np.abs(query.windows.tempo_ratio - 1.0) < 1e-6
         vectors.append(query.embeddings.vectors[as_sung])

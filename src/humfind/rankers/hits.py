@@ -11,8 +11,8 @@ from humfind.config import RankConfig
 from humfind.types import Floats, Hits, Ints, Query
 
 
-class Engine(Protocol):
-    """What is needed of an index's engine."""
+class Vectors(Protocol):
+    """What is needed of an index's vectors."""
 
     def __len__(self) -> int: ...
 
@@ -31,7 +31,7 @@ class Searchable(Protocol):
     @property
     def key(self) -> Floats: ...
     @property
-    def engine(self) -> Engine: ...
+    def vectors(self) -> Vectors: ...
     def nearest(self, vectors: Floats, k: int) -> tuple[Floats, Ints]: ...
 
 
@@ -46,7 +46,7 @@ def find_hits(queries: Sequence[Query], index: Searchable, per_window: int, song
     owner = np.repeat(np.arange(len(queries)), [len(query.embeddings) for query in queries])
     rows: list[Ints] = [np.empty(0, np.int64)] * len(vectors)
     distances: list[Floats] = [np.empty(0, np.float32)] * len(vectors)
-    width, total = min(per_window, len(index.engine)), len(index.engine)
+    width, total = min(per_window, len(index.vectors)), len(index.vectors)
     pending = np.arange(len(vectors))
     while len(pending):
         for window, distance, row in zip(pending, *index.nearest(vectors[pending], width), strict=True):

@@ -30,7 +30,7 @@ from humfind.rankers.null_model import (
     log_evalues,
     null_sample,
 )
-from humfind.rankers.window_matching import Diagonal, Engine, Group, Projected, RowRanges, WindowTable, groups
+from humfind.rankers.window_matching import Diagonal, Group, Projected, RowRanges, Vectors, WindowTable, groups
 from humfind.types import Contour, Floats, Ints, Match, Query, Ranking
 
 CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
@@ -58,7 +58,7 @@ class Windowed(Protocol):
     @property
     def key(self) -> Floats: ...
     @property
-    def engine(self) -> Engine: ...
+    def vectors(self) -> Vectors: ...
 
 
 class WindowSequence:
@@ -79,7 +79,7 @@ class WindowSequence:
         self.places = windows * (hop_s / BLOCK_S)
         self.alike = _alike(songs.contours, self.block_owner, block[begins])
         begin = np.searchsorted(songs.recording, np.arange(recordings + 1))
-        self.whole = WindowTable(songs.engine, np.cumsum(begins) - 1, begin, hop_s)
+        self.whole = WindowTable(songs.vectors, np.cumsum(begins) - 1, begin, hop_s)
 
     def rank(self, query: Query, k: int) -> Ranking:
         log_e, tempo = self.evidence(query)
@@ -142,9 +142,9 @@ class WindowSequence:
         nothing = int(self.blocks[-1])
         least = np.full((len(asked), nothing + 1), np.inf, np.float32)
         for begin, rows, counted in compared:
-            products = vectors @ look.engine[rows].T
+            products = vectors @ look.vectors[rows].T
             block = look.block[rows] if counted is None else np.where(counted, look.block[rows], nothing)
-            squares = look.engine.squares[rows]
+            squares = look.vectors.squares[rows]
             for row, one in enumerate(asked):
                 mine = products[rows_of[row] : rows_of[row + 1]]
                 one.compare(mine, begin, block, squares, least[row])
@@ -173,8 +173,8 @@ class WindowSequence:
             return Match(0.0, query.length_s, 0.0, 1.0)
         hum = Diagonal.of(query.windows, query.embeddings.vectors, tempo, self.whole.hop_s)
         apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
-        columns = (np.array([0, count]), np.arange(count), self.songs.engine.squares[windows])
-        products = hum.vectors @ self.songs.engine[windows].T
+        columns = (np.array([0, count]), np.arange(count), self.songs.vectors.squares[windows])
+        products = hum.vectors @ self.songs.vectors[windows].T
         hum.compare(products, *columns, apart)
         window = windows.start + int(np.argmin(apart))
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]

@@ -18,8 +18,9 @@ GROUP_ROWS = 8_192  # song windows compared together: their products fit the cac
 SAMPLE = 65_536  # song windows that tell in which directions they differ
 
 
-class Engine(Protocol):
-    """What is needed of ``humfind.index.flat.FlatIndex``: vectors by their rows, and their products with themselves."""
+class Vectors(Protocol):
+    """What is needed of ``humfind.index.vectors.VectorTable``: vectors by their rows, and their products with
+    themselves."""
 
     @property
     def squares(self) -> Floats: ...
@@ -32,7 +33,7 @@ class WindowTable:
     """What a hum's windows are compared with: a row a window, a recording's in order, ``hop_s`` apart. block: (rows,)
     that each begins in. begin: (recordings + 1,) the first row of each."""
 
-    engine: Engine
+    vectors: Vectors
     block: Ints
     begin: Ints
     hop_s: float
@@ -103,15 +104,15 @@ class Projected:
     """Every other window of each recording, along the principal ``directions`` of all. axes: (dim, directions)."""
 
     def __init__(self, whole: WindowTable, directions: int) -> None:
-        engine = whole.engine
-        sample = engine[:: -(-len(engine) // SAMPLE)]
+        vectors = whole.vectors
+        sample = vectors[:: -(-len(vectors) // SAMPLE)]
         centred = (sample - sample.mean(axis=0)).astype(np.float64)
         self.axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :directions].astype(np.float32)
         counts = np.diff(whole.begin)
-        kept = np.flatnonzero((np.arange(len(engine)) - np.repeat(whole.begin[:-1], counts)) % 2 == 0)
+        kept = np.flatnonzero((np.arange(len(vectors)) - np.repeat(whole.begin[:-1], counts)) % 2 == 0)
         self.columns = np.empty((self.axes.shape[1], len(kept)), np.float32)  # as products are soonest taken
         for row in range(0, len(kept), GROUP_ROWS):
-            self.columns[:, row : row + GROUP_ROWS] = self.axes.T @ engine[kept[row : row + GROUP_ROWS]].T
+            self.columns[:, row : row + GROUP_ROWS] = self.axes.T @ vectors[kept[row : row + GROUP_ROWS]].T
         self.squares = np.einsum("dn,dn->n", self.columns, self.columns)
         self.look = WindowTable(self, whole.block[kept], ends_of(-(-counts // 2)), 2 * whole.hop_s)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from humfind import metrics
-from humfind.config import F0Config, RankConfig, to_dict
+from humfind.config import F0Config, IndexConfig, RankConfig, to_dict
 from humfind.data.identity import recorded
 from humfind.data.walk import files_below
 from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, stem
@@ -18,6 +18,8 @@ from humfind.f0.extract import file_sha256
 from humfind.f0.load import F0Cache, F0Set, Skipped, store_of
 from humfind.f0.load import load_f0 as load_f0
 from humfind.index import Index, index_folder
+from humfind.index.engines import engine_class
+from humfind.index.parts import ABOUT
 from humfind.index.parts import F0 as F0_FOLDER
 from humfind.rankers import make_ranker
 from humfind.retrieval import search, submission
@@ -136,10 +138,13 @@ def index_of(
     model: str = "",
     f0: F0Config | None = None,
     keep: Path | None = None,
+    engine: str = IndexConfig.engine,
+    known: Index | None = None,
 ) -> tuple[Index, Skipped]:
     """The index of a data set's split, of an f0 store's split, or of a folder of audio files.
 
-    keep: the f0 store of an audio folder, where each f0 is kept as soon as it is tracked; nowhere where None.
+    keep: the f0 store of an audio folder, where each f0 is kept as soon as it is tracked; nowhere where None. known: an
+    index from which recordings are taken that have not changed.
     """
     _require_folder(source)
     is_store = (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file()
@@ -157,22 +162,41 @@ def index_of(
         heard = replace(heard, skipped=heard.skipped + list(parts.strays))
     else:
         heard = _folder(files, source, f0, keep)
-    return search.build_index(
-        recordings(heard.f0, read_titles(source)), encoder, model_path, heard.tracker, len(heard.items)
-    ), heard.skipped
+    songs = recordings(heard.f0, read_titles(source))
+    made = search.build_index(songs, encoder, model_path, heard.tracker, len(heard.items), engine, known)
+    return made, heard.skipped
 
 
 def write_index(
-    source: Path, out: Path, split: str, store: Path | None = None, model: str = "", f0: F0Config | None = None
+    source: Path,
+    out: Path,
+    split: str,
+    store: Path | None = None,
+    model: str = "",
+    f0: F0Config | None = None,
+    engine: str = IndexConfig.engine,
 ) -> tuple[Index, Skipped]:
     """``index_of``, saved in the folder ``out``, which is looked at before anything else is done. The f0 of an audio
-    folder are kept in ``out``/f0: what was tracked once, in a run that was stopped too, is not tracked again."""
+    folder are kept in ``out``/f0: what was tracked once, in a run that was stopped too, is not tracked again; what an
+    index in ``out`` has of recordings that have not changed is taken over."""
     _require_folder(source)
+    engine_class(engine)  # which must be known
     folder = index_folder(out, source)
     with writing(folder):
-        made, skipped = index_of(source, split, store, model, f0, folder / F0_FOLDER)
+        made, skipped = index_of(source, split, store, model, f0, folder / F0_FOLDER, engine, _index_at(folder))
         made.save(folder)
     return made, skipped
+
+
+def _index_at(folder: Path) -> Index | None:
+    """The index that is there, where it is whole; what is not is built anew."""
+    if not (folder / ABOUT).exists():
+        return None
+    try:
+        return Index.load(folder)
+    except InputError as error:
+        log.info("built anew, since %s", error)
+        return None
 
 
 def _require_folder(source: Path) -> None:

@@ -19,10 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from humfind import metrics
-from humfind.config import RankConfig, to_dict
+from humfind.config import IndexConfig, RankConfig, to_dict
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.rankers import Ranker, rank_each
-from humfind.retrieval.features import Extracted, Features, make_features
+from humfind.retrieval.features import Extracted, make_features
 from humfind.retrieval.query import Encoder as QueryEncoder
 from humfind.retrieval.query import make_queries as make_queries
 from humfind.retrieval.query import make_query as make_query
@@ -47,19 +47,22 @@ def build_index(
     model_path: str = "",
     tracker: Mapping[str, Any] | None = None,
     total: int | None = None,
+    engine: str = IndexConfig.engine,
+    known: Index | None = None,
 ) -> Index:
     """Songs' f0 (or audio, as the model reads) -> index. model_path, tracker: kept in the index for those who open it
-    later. total: recordings, for the time left, where ``recordings`` has no length.
+    later. total: recordings, for the time left, where ``recordings`` has no length. known: an index by the same model,
+    from which recordings are taken that have not changed: the same index, sooner.
 
-    Where a Song lacks its length or checksum, they are taken from its source. Raises InputError when empty.
+    Where a Song lacks its length or checksum, they are taken from its source. Raises InputError when empty, and for an
+    unknown engine.
     """
-    features = make_features(model.config)
     config = json.loads(json.dumps(to_dict(model.config)))  # as it will be read back
-    info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}))
+    info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}), engine)
     seen: Counter[str] = Counter()
-    made = Index.build(_entries(recordings, features, model, seen, total), info)
+    made = Index.build(entries_of(recordings, model, total, known, seen), info)
     check_counts(log, "index", seen["recordings"], "recordings", rows=len(made.songs))
-    check_counts(log, "index", seen["windows"], "windows", vectors=len(made.engine))
+    check_counts(log, "index", seen["windows"], "windows", vectors=len(made.vectors))
     return made
 
 
@@ -102,18 +105,28 @@ def source_checksum(source: F0 | Recording) -> str:
     return digest.hexdigest()
 
 
-def _entries(
+def entries_of(
     recordings: Iterable[tuple[Song, F0 | Recording]],
-    features: Features,
     model: Encoder,
-    seen: Counter[str],
-    total: int | None,
+    total: int | None = None,
+    known: Index | None = None,
+    seen: Counter[str] | None = None,
 ) -> Iterator[Entry]:
-    """seen: counts what goes in."""
+    """What an index is built from, or is added to it. total, known: of ``build_index``. seen: counts what goes in."""
+    features = make_features(model.config)
+    seen = Counter() if seen is None else seen
+    before = _rows_by_checksum(known) if known and known.info.model_checksum == model.checksum else {}
     block: list[tuple[Song, Extracted]] = []
     for song, source in tqdm(recordings, total=total, desc="indexing", unit="recording", delay=QUIET_S, leave=False):
-        found = features.song(song.music_id, source)
         checksum = song.checksum or source_checksum(source)
+        if known and (row := before.get(checksum)) is not None:
+            yield from _embedded(block, model)
+            block = []
+            entry = known.entry(row)
+            seen.update(recordings=1, windows=len(entry.windows), known=1)
+            yield replace(entry, song=replace(song, length_s=song.length_s or entry.song.length_s, checksum=checksum))
+            continue
+        found = features.song(song.music_id, source)
         full = replace(song, length_s=song.length_s or found.length_s, checksum=checksum)
         seen.update(recordings=1, windows=len(found.windows))
         block.append((full, found))
@@ -121,6 +134,10 @@ def _entries(
             yield from _embedded(block, model)
             block = []
     yield from _embedded(block, model)
+
+
+def _rows_by_checksum(index: Index) -> dict[str, int]:
+    return {song.checksum: row for row, song in enumerate(index.songs) if song.checksum}
 
 
 def _embedded(block: list[tuple[Song, Extracted]], model: Encoder) -> Iterator[Entry]:

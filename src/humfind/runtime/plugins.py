@@ -5,8 +5,8 @@ A package adds, for example, an encoder by declaring in its ``pyproject.toml``::
     [project.entry-points."humfind.encoders"]
     transformer = "my_package.transformer:Transformer"
 
-Groups: ``humfind.trackers``, ``humfind.encoders``, ``humfind.rankers``. This package's own names come first, so that no
-installed package changes what they mean.
+Groups: ``humfind.trackers``, ``humfind.encoders``, ``humfind.engines``, ``humfind.rankers``. This package's own names
+come first, so that no installed package changes what they mean.
 """
 
 from __future__ import annotations
