@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_world import REPOSITORY
 
-SOURCE = Path(__file__).resolve().parents[1] / "src" / "humfind"
+SOURCE = REPOSITORY / "src" / "humfind"
 GROUND = {"types", "config", "runtime.cores", "runtime.printable", "metrics"}
 PURE = {"numpy", "scipy", "numba"}
 TABULAR = {"numpy", "pandas", "pyarrow"}

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_held_out import CONFIG
-from toy import toy_examples
+from tiny_world import REPOSITORY
+from toy import TOY_CONFIG, toy_examples
 
 import humfind
 from humfind.config import PRESETS
 from humfind.types import F0
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = REPOSITORY / "README.md"
 
 
 def script() -> str:
@@ -45,7 +45,7 @@ def test_the_script_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(PRESETS, "small", replace(CONFIG, train=replace(CONFIG.train, steps=4)))
+    monkeypatch.setitem(PRESETS, "small", replace(TOY_CONFIG, train=replace(TOY_CONFIG.train, steps=4)))
     recordings = [
         (one.name, one.music_id, one.kind, one.source.hz, one.source.confidence)
         for one in toy_examples(songs=10, hums=2, seed=1, length_s=8)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 from pytorch_metric_learning.losses import ArcFaceLoss
-from test_predict import put_audio
-from tiny_world import f0_of, melody
+from tiny_world import REPOSITORY, f0_of, melody, put_audio
 from torch import Tensor, nn
 
 from humfind import cli
@@ -27,7 +26,7 @@ from humfind.runtime import plugins
 from humfind.training.loop import fit
 from humfind.types import InputError
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = REPOSITORY / "notebooks"
 
 FOREIGN = '''
 from dataclasses import dataclass

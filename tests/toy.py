@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from humfind.config import ContourConfig, ModelConfig, ResNet1dConfig, TrainConfig
 from humfind.melody.contour import semitones_to_hz
 from humfind.training.dataset import Example
 from humfind.types import F0
+
+TOY_CONFIG = ModelConfig(
+    contour=ContourConfig(frame_s=0.08, window_s=4.0, query_tempos=(1.0,)),
+    encoder=ResNet1dConfig(widths=(8,), blocks=(1,), kernel=5, embedding_dim=8),
+    train=TrainConfig(songs_per_batch=6, recordings_per_song=2, steps=2, validate_every=2, device="cpu"),
+)
 
 
 def melody_f0(

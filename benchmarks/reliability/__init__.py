@@ -1,1 +1,1 @@
-"""What must hold however the program is treated: ``python -m benchmarks.reliability attack``."""
+"""What must hold however the program is treated: attacks, kills, the same bytes."""

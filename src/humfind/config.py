@@ -152,7 +152,7 @@ class DtwConfig:
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Weights of the log E-values, fitted by ``benchmarks/fit_fusion.py``. none: of "no song of the index"."""
+    """Weights of the log E-values, fitted by ``benchmarks/accuracy/fit_fusion.py``. none: of "no song of the index"."""
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     directions: int = 32  # along which every other window is compared first
@@ -200,7 +200,7 @@ class SongConfig:
 class HummerConfig:
     """Notes -> a human-like hum. Ranges are drawn from once a hum, spreads once a note.
 
-    Fitted by ``benchmarks/hum_realism.py`` to 577 singers of MASTmelody (pitch error, wobble, drift, glide,
+    Fitted by ``benchmarks/accuracy/hum_realism.py`` to 577 singers of MASTmelody (pitch error, wobble, drift, glide,
     voicing) and 2,295 transcribed hums of HumTrans (wrong and missing notes, note lengths); tempo and
     breath are wider than theirs, since they sang along with, or right after, what they heard.
     """

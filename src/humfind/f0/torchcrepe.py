@@ -24,7 +24,8 @@ from humfind.types import F0, Floats, InputError, Recording
 
 RATE_HZ = 16_000
 AHEAD = 2  # batches a thread that may wait for their turn
-# of confidence: low, since a hole in a melody costs more than a breath heard as a note (benchmarks/trackers.py)
+# of confidence: low, since a gap in a melody costs more than a breath tracked as a note;
+# measured by benchmarks/accuracy/trackers.py
 THRESHOLD = 0.35
 
 

@@ -2,7 +2,7 @@
 
 Each gives a log E-value; their weighted sum orders the songs. The probability that a song is the one is a softmax over
 all songs and "none of them", fitted on simulated hums of songs that were there and of songs that were taken away
-(``python -m benchmarks.fit_fusion``).
+(``python -m benchmarks.accuracy.fit_fusion``).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""How long each stage takes, beside what a user would pick instead, and how much memory."""
