@@ -30,7 +30,7 @@ TRACKER_LIBRARIES = {
 DISK = {"runtime.files", "runtime.lock", "runtime.paths"}  # whole files, one writer a folder, where they are
 SCREEN = {"numpy", "pandas", "scipy", "sklearn", "tqdm", "IPython"}
 ANY: set[str] = {"*"}
-LIGHT = GROUND | DISK | {"runtime.logs"}
+LIGHT = GROUND | DISK | {"runtime.logs", "runtime.limits"}
 CORE = {"audio", "melody", "data", "encoders", "index", "rankers", "f0", "retrieval"}
 
 # room -> (rooms of the project, libraries); what a room may not import is everything else
@@ -39,8 +39,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "types": (set(), {"numpy"}),
     "config": ({"types"}, {"numpy"}),
     "metrics": ({"types"}, {"numpy"}),
+    "runtime.lock": ({"types"}, {"filelock"}),
+    "runtime.doctor": ({"types"}, {"packaging"}),
     "runtime": ({"types"}, set()),
     "melody": (GROUND, PURE),
+    "audio.mel": (GROUND | {"melody", "audio"}, PURE | {"librosa"}),
     "audio": (GROUND | {"melody"}, AUDIO | PURE),
     "synth": (GROUND | {"melody"}, PURE),
     "rankers": (GROUND | {"runtime.plugins"}, PURE),

@@ -5,10 +5,10 @@
 FOLDER: see benchmarks/accuracy/suites.py. A row a suite and ranker: MRR@10 with a bootstrap 95 % interval, top-1,
 top-10, the paired difference in MRR to ``fusion``. Below, a row a suite: the recall@100 of the windows alone, the
 median time a query of ``fusion`` (f0 to ranking, index built), and how the first answer's probability is meant, with
-the right song there and with it taken away. Then the causes of the hums whose right song is not first; with --distractors, MRR among
-pop songs that training saw and did not see apart. ``dtw``, ``sequence`` and ``fusion`` are read off one search, whose
-numbers are the rankers' own (tests/rankers/test_alignment_rankers.py). ``shortlist``, by --rankers: ``fusion`` as it
-is beyond 4,000 recordings.
+the right song there and with it taken away. Then the causes of the hums whose right song is not first; with
+--distractors, MRR among pop songs that training saw and did not see apart. ``dtw``, ``sequence`` and ``fusion`` are
+read off one search, whose numbers are the rankers' own (tests/rankers/test_alignment_rankers.py). ``shortlist``, by
+--rankers: ``fusion`` as it is beyond 4,000 recordings.
 """
 
 from __future__ import annotations

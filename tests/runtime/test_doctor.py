@@ -13,12 +13,12 @@ import pytest
 from humfind.config import F0Config
 from humfind.f0 import TRACKERS
 from humfind.runtime import doctor
-from humfind.runtime.doctor import Facts, Requirement, diagnose, look, older, parse_requirement
+from humfind.runtime.doctor import Facts, Requirement, diagnose, look, parse_requirement
 
 MODULES = frozenset(name for sets in doctor.TRACKERS.values() for modules in sets for name in modules)
 HEALTHY = Facts(
     python=(3, 11, 7),
-    requirements=(Requirement("numpy", "1.26"), Requirement("torch", "2.4"), Requirement("pytest", "8", "dev")),
+    requirements=(Requirement("numpy", ">=1.26"), Requirement("torch", ">=2.4"), Requirement("pytest", ">=8", "dev")),
     versions={"numpy": "2.4.6", "torch": "2.13.0+cpu", "pytest": "9.2.0"},
     modules=MODULES,
     threads=2,
@@ -57,7 +57,7 @@ def test_a_healthy_machine_is_ready_with_nothing_to_mend():
         (
             {"versions": {"numpy": "1.9", "torch": "2.4"}},
             "libraries",
-            "numpy 1.9, older than 1.26",
+            "numpy 1.9, not >=1.26",
             "requirements.txt",
         ),
         ({"modules": MODULES - {"torchcrepe"}}, "tracker torchcrepe", "torchcrepe cannot be", "requirements.txt"),
@@ -114,18 +114,28 @@ def test_what_is_not_there_yet_is_told_with_its_command():
     assert line(bare, "demo sets") == ("ok", "none yet", "humfind demo-data --size small --out data/demo-small")
 
 
-def test_requirements_and_versions_by_hand():
-    assert parse_requirement("onnxruntime>=1.18") == Requirement("onnxruntime", "1.18")
-    assert parse_requirement('ruff>=0.6; extra == "dev"') == Requirement("ruff", "0.6", "dev")
-    assert parse_requirement("torch==2.13.0") == Requirement("torch", "2.13.0")
+def test_requirements_by_hand():
+    assert parse_requirement("onnxruntime>=1.18") == Requirement("onnxruntime", ">=1.18")
+    assert parse_requirement('ruff>=0.6; extra == "dev"') == Requirement("ruff", ">=0.6", "dev")
+    assert parse_requirement("torch==2.13.0") == Requirement("torch", "==2.13.0")
     assert parse_requirement("faiss-cpu") == Requirement("faiss-cpu", "")
-    assert [older(*pair) for pair in [("1.9", "1.26"), ("2.4.6", "1.26"), ("2.13.0+cpu", "2.13"), ("8", "8.0.0")]] == [
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert not older("3.0.0rc1", "3")
+
+
+@pytest.mark.parametrize(
+    ("found", "versions", "right"),
+    [
+        ("1.9", ">=1.26", False),
+        ("2.4.6", ">=1.26", True),
+        ("2.13.0+cpu", ">=2.13", True),
+        ("8", ">=8.0.0", True),
+        ("3.0.0rc1", ">=2", True),
+        ("3.0", ">=2,<3", False),
+        ("1", "", True),
+    ],
+)
+def test_versions_by_hand(found, versions, right):
+    facts = replace(HEALTHY, requirements=(Requirement("a", versions),), versions={"a": found})
+    assert (line(facts, "libraries")[0] == "ok") is right
 
 
 def test_every_tracker_is_known_and_the_default_is_the_main_one():

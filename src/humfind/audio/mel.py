@@ -4,7 +4,7 @@ The control asks whether f0 makes the model's life easier (the 2021 author's cla
 the windows is the same, only the first layer has another number of channels. Frames are as long as a
 contour's, windows start at the same places and hums are tried at the same tempos.
 
-The mel scale is Slaney's (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above.
+The mel scale is Slaney's (Auditory Toolbox, 1998), librosa's default: linear below 1 kHz, logarithmic above.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from humfind.audio.load import resample
 from humfind.config import ContourConfig, SpectrogramConfig
 from humfind.melody.contour import window_starts
 from humfind.types import Floats, Recording, Windows
 
-BREAK_HZ, LINEAR_HZ_A_MEL, LOG_STEP = 1000.0, 200.0 / 3, np.log(6.4) / 27.0
 FFT_S = 0.064  # seconds that one spectrum sees
 
 
@@ -33,47 +33,25 @@ class Spectrogram:
             raise ValueError(f"values is {self.values.dtype} {self.values.shape}, expected finite float32 (n, bands)")
 
 
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
-    """Hz -> mel (Slaney), elementwise: 1000 Hz is 15."""
-    hz = np.asarray(hz, dtype=np.float64)
-    above = np.log(np.maximum(hz, BREAK_HZ) / BREAK_HZ) / LOG_STEP
-    return np.where(hz < BREAK_HZ, hz / LINEAR_HZ_A_MEL, BREAK_HZ / LINEAR_HZ_A_MEL + above)
-
-
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    """mel -> Hz, elementwise; the inverse of ``hz_to_mel``."""
-    mel = np.asarray(mel, dtype=np.float64)
-    break_mel = BREAK_HZ / LINEAR_HZ_A_MEL
-    return np.where(mel < break_mel, mel * LINEAR_HZ_A_MEL, BREAK_HZ * np.exp(LOG_STEP * (mel - break_mel)))
-
-
-def mel_filters(fft_hz: np.ndarray, config: SpectrogramConfig) -> np.ndarray:
-    """Triangles that sum an FFT's powers to bands: (bands, bins), each of area 1 Hz-wise."""
-    limits = hz_to_mel(np.array([config.low_hz, config.high_hz]))
-    edges = mel_to_hz(np.linspace(limits[0], limits[1], config.bands + 2))[:, None]
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    triangle = np.minimum((fft_hz - low) / (middle - low), (high - fft_hz) / (high - middle))
-    return np.maximum(triangle, 0) * 2 / (high - low)
-
-
 def log_mel(recording: Recording, config: SpectrogramConfig, frame_s: float) -> Spectrogram:
     """dB below the loudest frame, ``floor_db``..0 mapped onto 0..1; one row every ``frame_s``."""
-    from scipy.signal import get_window, resample_poly, stft  # seconds to import, for this control alone
+    from librosa.filters import mel as mel_filters  # seconds to import, for this control alone
+    from scipy.signal import get_window, stft
 
-    samples = recording.samples
-    if recording.rate_hz != config.rate_hz:
-        divisor = int(np.gcd(recording.rate_hz, config.rate_hz))
-        samples = resample_poly(samples, config.rate_hz // divisor, recording.rate_hz // divisor)
+    samples = resample(recording, config.rate_hz).samples
     n_frames = max(1, round(recording.length_s / frame_s))
     if len(samples) == 0 or not samples.any():
         return Spectrogram(np.zeros((n_frames, config.bands), np.float32), frame_s)
     hop = round(frame_s * config.rate_hz)  # samples
     length = max(hop, round(FFT_S * config.rate_hz))
     samples = np.pad(samples, (0, max(0, length - len(samples))))
-    hz, _, spectrum = stft(
+    _, _, spectrum = stft(
         samples, config.rate_hz, get_window("hann", length), length, noverlap=length - hop, padded=True
     )
-    power = mel_filters(hz, config) @ np.abs(spectrum) ** 2  # (bands, frames)
+    filters = mel_filters(
+        sr=config.rate_hz, n_fft=length, n_mels=config.bands, fmin=config.low_hz, fmax=config.high_hz, dtype=np.float64
+    )
+    power = filters @ np.abs(spectrum) ** 2  # (bands, frames)
     db = 10 * np.log10(np.maximum(power / power.max(), 1e-12)).T
     nearest = np.minimum(np.arange(n_frames), len(db) - 1)
     return Spectrogram(np.clip(1 - db[nearest] / config.floor_db, 0, 1).astype(np.float32), frame_s)

@@ -426,16 +426,15 @@ def _f0(tracker: str) -> F0Config | None:
 def _require_limits() -> None:
     """Under a small ``ulimit -v`` the libraries of linear algebra ask for memory without end; under a small
     ``ulimit -n`` onnxruntime complains on its own. Raises InputError."""
-    import resource
-
+    from humfind.runtime.limits import limit
     from humfind.types import InputError
 
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
-        had, needed = limit // 2**20, ADDRESS_SPACE // 2**20
+    space = limit("RLIMIT_AS")
+    if space is not None and space < ADDRESS_SPACE:
+        had, needed = space // 2**20, ADDRESS_SPACE // 2**20
         raise InputError(f"memory: {had} MiB of address space are too few; set ulimit -v to {needed * 1024} or more")
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if files != resource.RLIM_INFINITY and files < FEWEST_FILES:
+    files = limit("RLIMIT_NOFILE")
+    if files is not None and files < FEWEST_FILES:
         raise InputError(f"files: only {files} may be open at once; set ulimit -n to {FEWEST_FILES} or more")
 
 

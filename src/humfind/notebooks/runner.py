@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from humfind.config import require_valid
 from humfind.data.identity import identify, record, run_folder
 from humfind.data.zalo import require_no_split
 from humfind.retrieval.checkpoints import PRETRAINED
-from humfind.runtime import paths, plugins
+from humfind.runtime import limits, paths, plugins
 from humfind.runtime.files import atomic_write, atomic_write_json
 from humfind.runtime.lock import writing
 from humfind.types import InputError
@@ -141,7 +140,7 @@ def _run(
         seconds = execute(source, folder / source.name, own)
         summary["notebooks"][source.stem] = {"seconds": round(seconds, 1), "html": f"html/{source.stem}.html"}
     summary["seconds"] = round(time.perf_counter() - started, 1)
-    summary["peak_memory_gb"] = peak_memory_gb()
+    summary["peak_memory_gb"] = round(limits.peak_memory_gb() or float("nan"), 2)
     for part in sorted((folder / "results").glob("*.json")):
         summary[part.stem] = json.loads(part.read_text())
     atomic_write_json(folder / "summary.json", summary)
@@ -239,10 +238,3 @@ def write_html(notebook: Path, out: Path) -> None:
 
     body, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
     atomic_write(out, body.encode())
-
-
-def peak_memory_gb() -> float:
-    """The largest memory of this process or of any notebook kernel that it waited for, in GB."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    kernels = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return round(max(own, kernels) * 1024 / 1e9, 2)

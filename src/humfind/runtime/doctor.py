@@ -44,10 +44,11 @@ COLUMNS = 110  # of a printed line
 
 @dataclass(frozen=True)
 class Requirement:
-    """A library as pyproject.toml asks for it. extra: empty where the main job needs it."""
+    """A library as pyproject.toml asks for it. versions: as in ``>=1.26``, empty for any. extra: empty where the main
+    job needs it."""
 
     name: str
-    least: str
+    versions: str
     extra: str = ""
 
 
@@ -153,6 +154,8 @@ def look(home: Path | None = None) -> Facts:
 
 def read_requirements() -> tuple[Requirement, ...]:
     """As the installed package asks for them; from the checkout's pyproject.toml where it is not installed."""
+    if find_spec("packaging") is None:
+        return (Requirement("packaging", ""),)  # which reads the others
     try:
         return tuple(parse_requirement(line) for line in metadata.requires("humfind") or [])
     except metadata.PackageNotFoundError:
@@ -168,21 +171,12 @@ def read_requirements() -> tuple[Requirement, ...]:
 
 
 def parse_requirement(line: str) -> Requirement:
-    """``onnxruntime>=1.18; extra == "dev"`` -> its name, least version and extra."""
-    wanted, _, marker = line.partition(";")
-    name = re.match(r"\s*([A-Za-z0-9._-]+)", wanted)
-    least = re.search(r"[>=~]=\s*([0-9][0-9.]*)", wanted)
-    extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", marker)
-    if name is None:
-        raise ValueError(f"{line}: not a requirement")
-    return Requirement(name.group(1), least.group(1) if least else "", extra.group(1) if extra else "")
+    """``onnxruntime>=1.18; extra == "dev"`` -> its name, versions and extra."""
+    from packaging.requirements import Requirement as Parsed
 
-
-def older(found: str, least: str) -> bool:
-    """Whether version ``found`` comes before ``least``; only their numbers count."""
-    a, b = ([int(n) for n in re.findall(r"\d+", re.split(r"[+a-z]", text)[0])] for text in (found, least))
-    width = max(len(a), len(b))
-    return a + [0] * (width - len(a)) < b + [0] * (width - len(b))
+    parsed = Parsed(line)
+    extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", str(parsed.marker or ""))
+    return Requirement(parsed.name, str(parsed.specifier), extra.group(1) if extra else "")
 
 
 def _python(facts: Facts) -> Finding:
@@ -220,8 +214,10 @@ def _wrong(requirement: Requirement, versions: Mapping[str, str | None]) -> str:
     found = versions.get(requirement.name)
     if found is None:
         return f"{requirement.name} missing"
-    if requirement.least and older(found, requirement.least):
-        return f"{requirement.name} {found}, older than {requirement.least}"
+    from packaging.specifiers import SpecifierSet
+
+    if not SpecifierSet(requirement.versions).contains(found, prereleases=True):
+        return f"{requirement.name} {found}, not {requirement.versions}"
     return ""
 
 

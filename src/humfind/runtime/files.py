@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from humfind.runtime.limits import limit
 from humfind.runtime.paths import can_write
 from humfind.types import InputError
 
@@ -74,7 +75,7 @@ def require_file(path: Path, largest: int) -> None:
 def require_stored(file: BinaryIO) -> None:
     """Raises InputError for a file with holes: a few bytes on the disk that would fill any memory."""
     size = os.fstat(file.fileno()).st_size
-    if size and os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size:
+    if size and hasattr(os, "SEEK_HOLE") and os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size:
         raise InputError(f"{file.name}: has holes where its data should be; make or copy it again")
     file.seek(0)
 
@@ -144,9 +145,8 @@ def full_disk(error: BaseException | None, path: Path | None = None) -> str | No
 
 def _shortage(code: int, place: Path) -> str:
     if code == errno.EFBIG:
-        import resource
-
-        return f"larger than files may be here ({resource.getrlimit(resource.RLIMIT_FSIZE)[0]:,} bytes, ulimit -f)"
+        most = limit("RLIMIT_FSIZE")
+        return f"larger than files may be here ({f'{most:,} bytes, ulimit -f' if most else 'by the file system'})"
     folder = next((above for above in (place, *place.parents) if above.is_dir()), Path.cwd())
     room = shutil.disk_usage(folder)
     what = "quota used up" if code == errno.EDQUOT else "disk full"

@@ -1,18 +1,19 @@
 """One writer a folder: a second process is told who is at it. Readers are never blocked.
 
-The lock is the kernel's (``flock``) on ``.NAME.lock`` beside the folder. The kernel lets go of it when its
-process ends, also by ``kill -9``: a lock is never stale. The file itself is removed by whoever held it.
+The lock is the operating system's, on ``.NAME.lock`` beside the folder. The system lets go of it when its process ends,
+also by ``kill -9``: a lock is never stale. The file itself is removed by whoever held it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from humfind.types import InputError
 
@@ -39,14 +40,16 @@ def writing(folder: str | Path) -> Iterator[None]:
         return
     path = lock_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _take(path, folder)
+    lock = FileLock(path, blocking=False)
+    _acquire(lock, path, folder)
     _held[key] = 1
     try:
         yield
     finally:
         del _held[key]
-        path.unlink(missing_ok=True)  # while it is held: whoever opened it meanwhile finds it gone and asks anew
-        os.close(descriptor)
+        with suppress(PermissionError):  # where an open file cannot be removed, the lock removes it itself
+            path.unlink(missing_ok=True)  # while it is held: whoever opened it meanwhile finds it gone and asks anew
+        lock.release()
 
 
 def lock_path(folder: Path) -> Path:
@@ -54,34 +57,30 @@ def lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def _take(path: Path, folder: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in NO_LOCKS_HERE:
-                log.warning("%s: this file system has no locks; see that one process at a time writes there", folder)
-                return descriptor
-            who = os.read(descriptor, 32).decode("ascii", "replace").strip()
-            os.close(descriptor)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            holder = f"process {who}" if who else "another process"
-            mend = "wait until it is done, end it, or choose another folder"
-            raise InputError(f"{folder}: {holder} is writing there; {mend}") from error
-        if _is_at(descriptor, path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
-            return descriptor
-        os.close(descriptor)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one of that name: its last holder removed it in leaving."""
+def _acquire(lock: FileLock, path: Path, folder: Path) -> None:
     try:
-        there = os.stat(path)
-    except FileNotFoundError:
-        return False
-    mine = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        try:
+            lock.acquire()
+        except Timeout:
+            if path.exists():
+                raise
+            lock.acquire()  # its last holder has removed it, in leaving
+    except Timeout as error:
+        holder = f"process {who}" if (who := _holder(path)) else "another process"
+        mend = "wait until it is done, end it, or choose another folder"
+        raise InputError(f"{folder}: {holder} is writing there; {mend}") from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS_HERE:
+            raise
+        log.warning("%s: this file system has no locks; see that one process at a time writes there", folder)
+        return
+    with suppress(PermissionError):  # where a locked file is its holder's alone
+        path.write_text(f"{os.getpid()}\n", "ascii")
+
+
+def _holder(path: Path) -> str:
+    """The process that holds the lock, where its file says so."""
+    try:
+        return path.read_text("ascii", "replace")[:32].strip()
+    except OSError:
+        return ""
