@@ -13,8 +13,7 @@ import torch
 from tiny_world import REPOSITORY, f0_of, hum_of, melody, put_audio, put_rows
 from typer.testing import CliRunner
 
-from humfind import cli
-from humfind import notebooks as suite
+from humfind import cli, notebooks
 from humfind.config import ContourConfig, F0Config, ModelConfig, ResNet1dConfig
 from humfind.data import demo
 from humfind.data.identity import RECORD, demo_recipe, identify, record, recorded, run_folder
@@ -110,10 +109,10 @@ def train(data: Path, out: Path) -> object:
 
 def run(data: Path, out: Path) -> object:
     """What the notebooks of ``humfind run`` work on."""
-    opened = suite.open_run(str(data), "", QUICK)
+    opened = notebooks.open_run(str(data), "", QUICK)
     return {
         split: [(item.path, item.music_id, line.hz.tobytes()) for kind in ("song", "hum") for item, line in
-                opened.heard(split, kind)]
+                opened.tracked(split, kind)]
         for split in opened.splits
     }  # fmt: skip
 
@@ -360,10 +359,10 @@ def test_a_data_set_of_f0_alone(home: Path, tmp_path: Path, caplog: pytest.LogCa
         put_rows(home / "crepe_freq/data/swiftf0/train" / kind, rows)
     data = tmp_path / "data"
     data.mkdir()
-    opened = suite.open_run(str(data), "", QUICK)
+    opened = notebooks.open_run(str(data), "", QUICK)
     assert list(opened.splits) == ["train"]
-    assert opened.example_pair().hum.path == "hum0.mp3"
-    assert speed(opened.tracker_speeds()) is not None
+    assert notebooks.example_pair(opened).hum.path == "hum0.mp3"
+    assert speed(notebooks.tracker_speeds(opened)) is not None
     split = load_split(data, "train", open_store(data, None, QUICK))
     assert split.pairs == tuple((f"song{i}.mp3", f"hum{i}.mp3") for i in range(3))
     assert caplog.messages == []
@@ -381,7 +380,7 @@ def test_the_folder_of_a_split_is_pointed_to_its_data_set(home: Path, tmp_path: 
     for ask in (
         lambda: load_split(data / split, split, open_store(data / split)),
         lambda: splits_of(data / split),
-        lambda: suite.open_run(str(data / split), "", QUICK).splits,
+        lambda: notebooks.open_run(str(data / split), "", QUICK).splits,
         lambda: runner.run(data / split),
     ):
         with pytest.raises(
@@ -422,7 +421,7 @@ def test_the_model_of_another_data_set_is_not_taken(home: Path, tmp_path: Path, 
         load_model("", b)
     assert run_folder(identify(b)) != run
     with pytest.raises(InputError, match="was made from another data set"):
-        suite.open_run(str(b), str(run), QUICK)
+        notebooks.open_run(str(b), str(run), QUICK)
 
 
 def test_a_run_that_does_not_say_whose_it_is_is_taken_with_a_warning(

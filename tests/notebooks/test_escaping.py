@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tiny_world import f0_of, hum_of, melody, put_audio
 
-from humfind import notebooks as suite
-from humfind.config import ContourConfig, F0Config
+from humfind import notebooks
+from humfind.config import ContourConfig
 from humfind.data.zalo import Item
 from humfind.melody.contour import from_f0
 from humfind.notebooks import runner
@@ -70,10 +70,10 @@ def test_hostile_names_stay_text_in_the_executed_notebook(tmp_path: Path, monkey
     cells = [
         "from humfind import notebooks; from humfind.config import F0Config; from humfind.data.zalo import Item",
         f"run = notebooks.open_run({str(data)!r}, {str(tmp_path / 'run')!r}, F0Config(tracker='swiftf0')); run",
-        "run.transform()",
-        "run.skipped()",
+        "notebooks.transform(run)",
+        "notebooks.skipped(run)",
         "run.items('public_test', 'song')[0], run.title(run.items('public_test', 'song')[0].music_id)",
-        f"item = Item({HTML!r}, None, None); run.player(item)",
+        f"item = Item({HTML!r}, None, None); notebooks.player(item)",
         f"import pandas as pd; pd.DataFrame([{HTML!r}])",
         f"print({HTML!r}); {HTML!r}",
         f"import sys; print({HTML!r}, file=sys.stderr)",
@@ -89,8 +89,7 @@ def test_hostile_names_stay_text_in_the_executed_notebook(tmp_path: Path, monkey
 
 
 def test_the_player_without_audio_escapes_its_path(tmp_path: Path) -> None:
-    run = suite.Run(tmp_path, tmp_path, F0Config())
-    assert "<img" not in run.player(Item(HTML, None, None)).data
+    assert "<img" not in notebooks.player(Item(HTML, None, None)).data
 
 
 def test_the_maps_claim_is_counted() -> None:

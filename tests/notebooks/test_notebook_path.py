@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_world import CONFIG, REPOSITORY, f0_of, hum_of, melody, put_audio
 
-from humfind import notebooks as suite
+from humfind import notebooks
 from humfind.config import F0Config, RankConfig
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
@@ -58,7 +58,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_the_notebooks_submission_is_that_of_predict(data: Path, checkpoint: Path, tmp_path: Path, ranker: str) -> None:
     rank = RankConfig(ranker=ranker)
     done = predict(data, "public_test", tmp_path / "command.csv", model=str(checkpoint), rank=rank, f0=TRACKER)
-    run = suite.open_run(str(data), str(tmp_path / "run"), TRACKER)
+    run = notebooks.open_run(str(data), str(tmp_path / "run"), TRACKER)
     model = run.model(str(checkpoint))
     trial = run.trial("public_test", model)
     table = submit(trial, model, rank, tmp_path / "notebook.csv")
@@ -73,21 +73,21 @@ def test_the_notebooks_submission_is_that_of_predict(data: Path, checkpoint: Pat
 
 
 def test_the_worst_queries_are_those_that_can_be_shown(data: Path, checkpoint: Path, tmp_path: Path) -> None:
-    run = suite.open_run(str(data), str(tmp_path / "run"), TRACKER)
+    run = notebooks.open_run(str(data), str(tmp_path / "run"), TRACKER)
     trial = run.trial("public_test", run.model(str(checkpoint)))
     shown = worst_queries(run, trial, RankConfig(ranker="nearest"), queries=5)
     assert {case["name"] for case in shown} <= {"h0.wav", "h1.wav"}
 
 
 def test_a_notebook_takes_the_shipped_model_by_its_name(data: Path, tmp_path: Path) -> None:
-    run = suite.open_run(str(data), str(tmp_path / "run"), TRACKER)
+    run = notebooks.open_run(str(data), str(tmp_path / "run"), TRACKER)
     model = run.model("pretrained")
-    assert model.checksum == suite.shipped().checksum
+    assert model.checksum == notebooks.shipped().checksum
     assert run.trial("public_test", model).index.info.model == "pretrained"
 
 
 def test_a_data_set_without_train_says_so(data: Path, checkpoint: Path, tmp_path: Path) -> None:
-    run = suite.open_run(str(data), str(tmp_path / "run"), TRACKER)
+    run = notebooks.open_run(str(data), str(tmp_path / "run"), TRACKER)
     with pytest.raises(InputError, match="has no train"):
         run.trial("validation", run.model(str(checkpoint)))
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_world import f0_of, melody, put_audio
 from toy import TOY_CONFIG, toy_examples
 
-from humfind import notebooks as suite
+from humfind import notebooks
 from humfind.config import F0Config
 from humfind.data.audit import check
 from humfind.data.zalo import load_split, split_by_song
@@ -62,12 +62,12 @@ def test_predict_and_notebooks_ask_the_same_songs_and_none_that_was_learned(home
     held_out = set(model.facts["music_ids"]["validation"])
     done = predict(data, "train", tmp_path / "out.csv", home / "store", model=str(checkpoint(home)))
     assert set(done.index.music_ids) == held_out - LOST
-    run = suite.open_run(str(data), str(tmp_path / "run"), F0Config())
+    run = notebooks.open_run(str(data), str(tmp_path / "run"), F0Config())
     run.__dict__["shelf"] = type(run.cache)(home / "store")
     trial = run.trial("validation", model)
     assert trial.index.music_ids == done.index.music_ids
     assert trial.hums == tuple(ranking.query for ranking in done.rankings)
-    assert set(run.split_by_song(0.2, 0)[1]) == held_out
+    assert set(run.splits["train"].by_song(0.2, 0)[1]) == held_out
     assert set(load_split(data, "train").by_song(0.2, 0)[1]) == held_out
 
 

@@ -1,9 +1,9 @@
 """What the five notebooks share, so that their cells stay thin. Each function is one cell's worth of work.
 
-Notebook 03's are in ``suite.training``, which takes seconds to import.
+Notebook 03's are in ``notebooks.training``, which takes seconds to import.
 """
 
-from humfind.notebooks.pairs import Pair, octave_jumps, spread, typical
+from humfind.notebooks.pairs import Pair, all_pairs, example_pair, hums_per_song, octave_jumps, spread, typical
 from humfind.notebooks.ranking import (
     compare_models,
     compare_rankers,
@@ -15,23 +15,33 @@ from humfind.notebooks.ranking import (
 )
 from humfind.notebooks.run import Run, open_run, shipped
 from humfind.notebooks.space import census, neighbours, window_map
+from humfind.notebooks.tracking import by_group, example_song, player, skipped, tracker_speeds, transform
 from humfind.retrieval.trial import Trial
 
 __all__ = [
     "Pair",
     "Run",
     "Trial",
+    "all_pairs",
+    "by_group",
     "census",
     "compare_models",
     "compare_rankers",
     "difference_claim",
+    "example_pair",
+    "example_song",
+    "hums_per_song",
     "neighbours",
     "octave_jumps",
     "open_run",
+    "player",
     "ranker_claim",
     "shipped",
+    "skipped",
     "spread",
     "submit",
+    "tracker_speeds",
+    "transform",
     "typical",
     "vote_curve",
     "window_map",

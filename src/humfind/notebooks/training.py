@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humfind.config import PRESETS, ModelConfig, TrainConfig, to_dict
+from humfind.data.zalo import KINDS
 from humfind.encoders.checkpoint import Model
 from humfind.index import Song
 from humfind.retrieval.query import make_queries
@@ -83,7 +84,7 @@ def margin_claim(table: Any) -> str:
 
 def features_experiment(run: Run, config: ModelConfig, steps: int) -> dict[str, tuple[dict[str, Any], ...]]:
     """Validation history of the same network on f0 and on spectrograms; empty where ``steps`` is 0 or audio lacks."""
-    if not steps or not run.has_audio("train"):
+    if not steps or not all(item.audio for kind in KINDS for item in run.items("train", kind)):
         return {}
     histories = {}
     for features in ("f0", "spectrogram"):

@@ -1,0 +1,93 @@
+"""Notebook 01: every recording's f0, how long it took and what was left out."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from humfind.audio.load import load
+from humfind.data.zalo import Item
+from humfind.f0 import make_tracker
+from humfind.types import F0
+
+if TYPE_CHECKING:
+    from humfind.notebooks.run import Run
+
+QUICK_TRACKER = "swiftf0"  # what the run's tracker is compared with
+
+
+def transform(run: Run) -> Any:
+    """Every recording's f0 into the store; a table of what was done, a row a split and kind."""
+    import pandas as pd
+
+    rows = []
+    for split, kind in run.groups:
+        stems, started = {row.stem for row in run.cache.read(split, kind)}, time.perf_counter()
+        heard = run.tracked(split, kind)
+        seconds = time.perf_counter() - started
+        new_s = sum(f0.length_s for item, f0 in heard if item.stem not in stems)
+        row = {"split": split, "kind": kind, "recordings": len(heard), "skipped": len(run.skipped[split, kind])}
+        row |= {"reused": sum(item.stem in stems for item, _ in heard), "audio_s": round(new_s, 1)}
+        row |= {"seconds": round(seconds, 1), "x_real_time": round(new_s / seconds, 1) if new_s else None}
+        rows.append(row)
+    run.save("transform", {"rows": rows})
+    return pd.DataFrame(rows)
+
+
+def skipped(run: Run) -> Any:
+    """Recordings without f0, and why, as a table."""
+    import pandas as pd
+
+    rows = [(*group, *skip) for group, skips in run.skipped.items() for skip in skips]
+    return pd.DataFrame(rows, columns=["split", "kind", "path", "reason"])
+
+
+def by_group(run: Run, measure: Callable[[F0], float]) -> dict[str, np.ndarray]:
+    """A figure of each recording's f0, by "<split> <kind>s"."""
+    return {
+        f"{split} {kind}s": np.array([measure(f0) for _, f0 in run.tracked(split, kind)], dtype=np.float64)
+        for split, kind in run.groups
+    }
+
+
+def example_song(run: Run) -> Item:
+    """A whole song: the first of the first test split, or of train where there is none."""
+    split = next((name for name in run.splits if name != "train"), "train")
+    return run.songs(split)[0]
+
+
+def tracker_speeds(run: Run) -> dict[str, float]:
+    """Seconds of audio a second of computing, on the first hums: this run's tracker and the quick one.
+
+    Empty without audio.
+    """
+    pieces = [item for split in run.splits for item in run.splits[split].hums if item.audio is not None][:3]
+    if not pieces:
+        return {}
+    sounds = [load(item.audio) for item in pieces if item.audio is not None]
+    rates = {}
+    for name in dict.fromkeys((run.tracker.tracker, QUICK_TRACKER)):
+        tracker = make_tracker(replace(run.tracker, tracker=name))
+        tracker(sounds[0])  # warm up
+        started = time.perf_counter()
+        for sound in sounds[1:] or sounds:
+            tracker(sound)
+        length_s = sum(sound.length_s for sound in sounds[1:] or sounds)
+        rates[name if tracker.model in ("", name) else f"{name} {tracker.model}"] = length_s / (
+            time.perf_counter() - started
+        )
+    return rates
+
+
+def player(item: Item) -> Any:
+    """Something to click on in a notebook."""
+    from IPython.display import HTML, Audio
+
+    if item.audio is None:
+        return HTML(f"<em>{html.escape(item.path)}: there is only f0, no audio</em>")
+    return Audio(filename=str(item.audio), embed=True)
