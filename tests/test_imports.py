@@ -64,7 +64,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "retrieval": (LIGHT | CORE | {"training.dataset"}, TABULAR | {"tqdm"}),
     "plots": (GROUND | {"melody"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     # the doors: above all others
-    "notebooks.runner": (LIGHT | {"data", "retrieval", "runtime.plugins"}, {"papermill", "nbformat", "nbconvert"}),
+    "notebooks.runner": (
+        LIGHT | {"data", "f0", "retrieval", "runtime.plugins"},
+        {"papermill", "nbformat", "nbconvert"},
+    ),
     "notebooks": (LIGHT | CORE | {"training", "plots"}, SCREEN),
     "cli": (ANY, {"typer", "numpy"}),
     "__main__": ({"cli"}, set()),

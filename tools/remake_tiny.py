@@ -19,8 +19,9 @@ from humfind.data.identity import DEMO_MARKER, RECORD, demo_recipe
 from humfind.data.zalo import KINDS, load_split
 from humfind.f0.extract import extract
 from humfind.f0.store import parts, read_manifest, read_part, write_part
-from humfind.retrieval.predict import predict, training_examples
+from humfind.retrieval.predict import predict
 from humfind.runtime.files import atomic_write_json
+from humfind.training.examples import training_examples
 from humfind.training.tasks.hums import train
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -50,7 +50,7 @@ def track(data: Path, out: Path) -> None:
 
 
 def train(data: Path, store: Path, out: Path) -> None:
-    from humfind.retrieval.predict import training_examples
+    from humfind.training.examples import training_examples
     from humfind.training.tasks.hums import train
 
     examples, _, music_ids = training_examples(data, store)

@@ -31,7 +31,7 @@ from humfind import cli
 from humfind.config import ContourConfig, F0Config, ModelConfig, ResNet1dConfig
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, _checksum, input_shape
-from humfind.retrieval import predict, submission
+from humfind.retrieval import indexing, submission
 from humfind.types import F0
 
 DOCS = REPOSITORY / "docs" / "reliability" / "bad_input.md"
@@ -599,7 +599,7 @@ def original(tmp_path_factory) -> Path:
     Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(world.model)
     put_rows(world.store / "public_test/song", songs())
     put_rows(world.store / "public_test/hum", [(f"{i:04d}.mp3", None, hum_of(i, 2.0, 5.0)) for i in range(3)])
-    predict.index_of(world.store, "public_test", model=str(world.model))[0].save(world.index)
+    indexing.index_of(world.store, "public_test", model=str(world.model))[0].save(world.index)
     return world.root
 
 

@@ -20,14 +20,14 @@ from humfind.data.identity import RECORD, demo_recipe, identify, record, recorde
 from humfind.data.zalo import has_recordings, load_split, splits_of
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
-from humfind.f0.load import F0Cache
+from humfind.f0.load import F0Cache, default_store, open_store
 from humfind.f0.store import Store
 from humfind.index import Index
 from humfind.notebooks import runner
 from humfind.plots.transform import speed
 from humfind.retrieval.checkpoints import load_model
-from humfind.retrieval.predict import default_store, open_store, training_examples
 from humfind.runtime.files import remove_partial_files
+from humfind.training.examples import training_examples
 from humfind.types import InputError
 
 QUICK = F0Config(tracker="swiftf0")

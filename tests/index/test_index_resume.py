@@ -24,8 +24,7 @@ from humfind.data.zalo import load_split
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index, Song
-from humfind.retrieval import predict as predicting
-from humfind.retrieval import search
+from humfind.retrieval import indexing, search
 from humfind.types import Embeddings, Windows
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
@@ -47,7 +46,7 @@ def music(tmp_path) -> Path:
 
 
 def index(music: Path, out: Path, checkpoint: str) -> tuple[Index, dict[str, str]]:
-    made, skipped = predicting.write_index(music, out, "public_test", model=checkpoint, f0=QUICK)
+    made, skipped = indexing.write_index(music, out, "public_test", model=checkpoint, f0=QUICK)
     return made, dict(skipped)
 
 
@@ -101,7 +100,7 @@ def test_a_second_run_tracks_nothing_and_follows_what_has_changed(music, tmp_pat
     checksums = {song.music_id: song.checksum for song in (*first.songs, *found.songs)}
     assert checksums["copy"] == checksums["moved"] == checksums["b/x"]
     assert checksums["a/x"] not in {song.checksum for song in first.songs}
-    alone, _ = predicting.index_of(music, "public_test", model=checkpoint, f0=QUICK)
+    alone, _ = indexing.index_of(music, "public_test", model=checkpoint, f0=QUICK)
     assert alone.songs == found.songs
     assert (alone.vectors[:] == found.vectors[:]).all(), "as without a store"
 
@@ -182,7 +181,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(music, tmp_p
     code = """if True:
         import sys
         from pathlib import Path
-        from humfind.retrieval.predict import write_index
+        from humfind.retrieval.indexing import write_index
         from humfind.types import InputError
         for number in range(int(sys.argv[2])):
             try:

@@ -21,7 +21,8 @@ from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Song
 from humfind.retrieval import search, submission
-from humfind.retrieval.predict import index_of, predict
+from humfind.retrieval.indexing import index_of
+from humfind.retrieval.predict import predict
 from humfind.types import Answer, InputError, Ranking, normal_form
 
 BOUNDED = settings(max_examples=150, derandomize=True, deadline=None, database=None)

@@ -11,13 +11,15 @@ import torch
 from tiny_world import CONFIG, QUICK, f0_of, hum_of, melody, put_audio, put_rows
 
 from humfind.config import F0Config, RankConfig
+from humfind.data import zalo
 from humfind.data.zalo import split_by_song
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
 from humfind.f0.load import F0Cache, load_f0
 from humfind.index import Index
+from humfind.rankers import make_ranker
+from humfind.retrieval import answers, indexing, search, submission
 from humfind.retrieval import predict as predicting
-from humfind.retrieval import search, submission
 from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
@@ -89,7 +91,7 @@ def test_a_new_store_is_filled_and_then_used(world, checkpoint, tmp_path):
     store = tmp_path / "new"
     for name, _, f0 in hums():
         put_audio((data / "public_test/hum" / name).with_suffix(".wav"), f0)
-    items = predicting.load_split(data, "public_test", F0Cache(foreign)).hums
+    items = zalo.load_split(data, "public_test", F0Cache(foreign)).hums
     audio = [item for item in items if item.audio]
     first = load_f0(audio, "public_test", "hum", store, QUICK)
     assert (len(first.items), first.skipped, first.tracker["tracker"]) == (3, [], "swiftf0")
@@ -109,7 +111,7 @@ def test_the_same_bytes_twice_and_with_an_index(world, checkpoint):
     data, store = world
     for name in ("a.csv", "b.csv"):
         predicting.predict(data, "public_test", data / name, store, model=checkpoint)
-    index, skipped = predicting.index_of(data, "public_test", store, checkpoint)
+    index, skipped = indexing.index_of(data, "public_test", store, checkpoint)
     assert skipped == []
     index.save(data / "index")
     predicting.predict(data, "public_test", data / "c.csv", store, data / "index", checkpoint)
@@ -123,9 +125,9 @@ def test_predict_is_search_of_each_hum(world, checkpoint):
     done = predicting.predict(data, "public_test", data / "s.csv", store, model=checkpoint)
     model, _ = load_model(checkpoint)
     for ranking, (name, _, _) in zip(done.rankings, hums(), strict=True):
-        ((_, f0),) = [pair for pair in load_f0(predicting.load_split(data, "public_test", F0Cache(store)).hums,
+        ((_, f0),) = [pair for pair in load_f0(zalo.load_split(data, "public_test", F0Cache(store)).hums,
                                             "public_test", "hum", store).f0 if pair[0].name == name]  # fmt: skip
-        ranker = predicting.make_ranker(RankConfig(), done.index)
+        ranker = make_ranker(RankConfig(), done.index)
         assert search.search(search.make_query(name, f0, model), done.index, ranker) == ranking
 
 
@@ -158,22 +160,22 @@ def test_train_is_asked_with_the_songs_held_out(world, checkpoint):
 
 def test_an_index_of_a_store_and_of_a_folder(world, checkpoint, tmp_path):
     _, store = world
-    from_store, _ = predicting.index_of(store, "public_test", model=checkpoint)
+    from_store, _ = indexing.index_of(store, "public_test", model=checkpoint)
     assert from_store.music_ids == tuple(f"{i:04d}" for i in range(SONGS))
     for i, name in enumerate(["a/x.wav", "b/x.wav"]):
         put_audio(tmp_path / "music" / name, f0_of(melody(i)[:800]))
     (tmp_path / "music/broken.wav").write_bytes(b"")
-    made, skipped = predicting.index_of(tmp_path / "music", "public_test", model=checkpoint, f0=QUICK)
+    made, skipped = indexing.index_of(tmp_path / "music", "public_test", model=checkpoint, f0=QUICK)
     assert made.music_ids == ("a/x", "b/x")
     assert [path for path, _ in skipped] == ["broken"]
     made.save(tmp_path / "index")
     put_audio(tmp_path / "hum.wav", hum_of(1, 0.0, 6.0, shift=4))
-    index, ranking = predicting.search_file(tmp_path / "hum.wav", tmp_path / "index", "", RankConfig("nearest"))
+    index, ranking = answers.search_file(tmp_path / "hum.wav", tmp_path / "index", "", RankConfig("nearest"))
     assert isinstance(index, Index)
     assert ranking.music_ids[0] == "b/x"
-    assert "00:00-00:06" in predicting.table_of(ranking, index)
+    assert "00:00-00:06" in answers.table_of(ranking, index)
     with pytest.raises(InputError, match="no data set, no f0 store, no audio"):
-        predicting.index_of(tmp_path / "index", "public_test", model=checkpoint)
+        indexing.index_of(tmp_path / "index", "public_test", model=checkpoint)
 
 
 def test_a_card_names_no_place_of_this_machine(world, checkpoint):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humfind.retrieval.predict import answers_of, table_of
+from humfind.retrieval.answers import answers_of, table_of
 from humfind.runtime import logs
 from humfind.runtime.printable import JOINERS, UNSAFE, printable, say, to_json
 from humfind.types import Answer, Match, Ranking

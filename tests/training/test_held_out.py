@@ -15,7 +15,8 @@ from humfind.data.audit import check
 from humfind.data.zalo import load_split, split_by_song
 from humfind.encoders.checkpoint import Model
 from humfind.retrieval.checkpoints import load_model
-from humfind.retrieval.predict import predict, training_examples
+from humfind.retrieval.predict import predict
+from humfind.training.examples import training_examples
 from humfind.training.tasks.hums import train
 from humfind.types import InputError
 

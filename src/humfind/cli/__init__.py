@@ -99,7 +99,7 @@ def f0(
     from humfind.data.identity import record
     from humfind.data.zalo import load_split, splits_of
     from humfind.f0.extract import extract
-    from humfind.retrieval.predict import default_store
+    from humfind.f0.load import default_store
     from humfind.runtime.lock import writing
 
     config = _f0(tracker) or F0Config()
@@ -137,7 +137,7 @@ def train(
     from humfind.config import PRESETS, require_valid
     from humfind.data.identity import identify, record, run_folder
     from humfind.retrieval.checkpoints import require_training_folder
-    from humfind.retrieval.predict import training_examples
+    from humfind.training.examples import training_examples
 
     for name, value in (("preset", preset), ("device", device)):
         require_valid(name, value)
@@ -174,7 +174,7 @@ def index(
     """Build an index of songs, from a data set or a folder; given again, what has not changed is taken over."""
     _require_limits()
     from humfind.config import IndexConfig
-    from humfind.retrieval.predict import write_index
+    from humfind.retrieval.indexing import write_index
 
     engine = engine or IndexConfig.engine
     made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine)
@@ -206,7 +206,7 @@ def search(
     # the hum is tracked there while the index is read here
     with _uncollected(), ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
         heard = pool.submit(load_query, hum, index, model)
-        from humfind.retrieval.predict import answers_of, search_file, table_of
+        from humfind.retrieval.answers import answers_of, search_file, table_of
 
         found, ranking = search_file(hum, index, model, rank, heard.result)
     if as_json:

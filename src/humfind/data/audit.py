@@ -20,9 +20,8 @@ from tqdm import tqdm
 
 from humfind.config import ContourConfig, F0Config, TrainConfig
 from humfind.data.zalo import KINDS, load_split
-from humfind.f0.load import Skipped, load_f0
+from humfind.f0.load import Skipped, load_f0, open_store
 from humfind.melody import contour
-from humfind.retrieval.predict import open_store
 from humfind.runtime.logs import check_counts, stage
 from humfind.types import F0, Bools, Contour, Floats
 

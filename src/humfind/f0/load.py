@@ -19,6 +19,7 @@ from humfind.data.zalo import Item, has_recordings, splits_of, stem
 from humfind.f0 import too_little
 from humfind.f0.extract import extract, file_sha256
 from humfind.f0.store import Row, Store, checksums, parts, read_manifest
+from humfind.runtime import paths
 from humfind.runtime.lock import writing
 from humfind.runtime.logs import check_counts
 from humfind.types import F0, InputError
@@ -241,3 +242,13 @@ def _made_from(store: Path, data: Path) -> bool:
 
 def _is_inside(path: str) -> bool:
     return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+def default_store(data: Path, f0: F0Config | None = None) -> Path:
+    """``crepe_freq/<dataset>/<tracker>`` of the project; ``<dataset>-<hash>`` for a second one of that name."""
+    return store_of(data, paths.home() / "crepe_freq", (f0 or F0Config()).tracker)
+
+
+def open_store(data: Path, store: Path | None = None, f0: F0Config | None = None) -> F0Cache:
+    """The f0 store that is given, or the data set's own."""
+    return F0Cache(store) if store is not None else F0Cache(default_store(data, f0), data)

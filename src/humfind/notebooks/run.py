@@ -14,9 +14,8 @@ from humfind.data import zalo
 from humfind.data.identity import identify, record, run_folder
 from humfind.data.zalo import Item, Split
 from humfind.encoders.checkpoint import Model
-from humfind.f0.load import F0Cache, load_f0
+from humfind.f0.load import F0Cache, load_f0, open_store
 from humfind.retrieval.checkpoints import PRETRAINED, load_model
-from humfind.retrieval.predict import open_store
 from humfind.retrieval.trial import Trial, make_trial
 from humfind.runtime.files import atomic_write_json
 from humfind.training.dataset import Example

@@ -73,7 +73,7 @@ def typed(text: str, default: str, name: str) -> Any:
 
 def require_train(data: Path, notebooks: Sequence[str]) -> None:
     """Raises InputError where a notebook that is asked for needs training pairs and the data set has none."""
-    from humfind.retrieval.predict import open_store
+    from humfind.f0.load import open_store
 
     wanting = [name for name in notebooks if name not in WITHOUT_TRAIN]
     if wanting and "train" not in open_store(data).splits(data):

@@ -16,7 +16,7 @@ from humfind.data import notes
 from humfind.data.importers import humtrans, mast, melodies, mir_qbsh, mtg_qbh, pop909
 from humfind.f0.store import Store
 from humfind.retrieval import checkpoints as models
-from humfind.retrieval import predict, search
+from humfind.retrieval import indexing, predict, search
 from humfind.types import InputError
 
 TUNES = {
@@ -255,7 +255,7 @@ def test_songs_become_a_store_that_can_be_indexed(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "3 songs" in done.stdout
     assert [row.music_id for row in Store(tmp_path / "store").read("public_test", "song")] == ["001", "002", "003"]
-    index, skipped = predict.index_of(tmp_path / "store", "public_test", model=models.PRETRAINED)
+    index, skipped = indexing.index_of(tmp_path / "store", "public_test", model=models.PRETRAINED)
     assert index.music_ids == ("001", "002", "003")
     assert skipped == []
 
