@@ -35,7 +35,7 @@ from benchmarks.reliability.attacks import Try
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "reliability" / "attack.md"
 SECONDS = 90.0  # that a command may take
 MEMORY_BYTES = 4 * 2**30  # beyond what the process holds when it is forked
-NOISE = re.compile(r"^\s*$|^warning: |^without f0: |\d+%\||\[\d\d:\d\d|^could not be heard|hums? could not be")
+NOISE = re.compile(r"^\s*$|^warning: |^without f0: |\d+%\||\[\d\d:\d\d|^without an f0|hums? could not be")
 ACTS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 

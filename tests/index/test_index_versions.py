@@ -175,4 +175,4 @@ def test_a_hum_and_an_index_of_two_versions_give_no_answer(tmp_path):
     for tracker, checksum, words in expected:
         made = HumQuery(query, checksum, {"tracker": tracker})
         with pytest.raises(InputError, match=words):
-            answers.search_file(tmp_path / "hum.wav", tmp_path / "index", heard=lambda made=made: made)
+            answers.search_file(tmp_path / "hum.wav", tmp_path / "index", query=lambda made=made: made)

@@ -68,7 +68,7 @@ def test_the_notebooks_submission_is_that_of_predict(data: Path, checkpoint: Pat
     assert sorted(table.index) == sorted(f"{name}.wav" for name in ("h0", "h1", "h2", "broken", "silent"))
     assert trial.report(rank) == done.report
     assert done.report is not None
-    assert (done.report.queries, done.unheard) == (5, 2)
+    assert (done.report.queries, done.without_f0) == (5, 2)
     assert len(submission.read_card(tmp_path / "notebook.csv")["without_f0"]) == 3
 
 

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first reading tells of a sound file. channel: the one to use; None: the mean of all."""
+    """What a first reading finds of a sound file. channel: the one to use; None: the mean of all."""
 
     rate_hz: int
     frames: int
@@ -105,7 +105,7 @@ def _survey(path: Path) -> Survey:
     mixed, mixed_peak = 0.0, 0.0
     try:
         with _forward(path) as sound:
-            rate_hz, promised, told = int(sound.samplerate), int(sound.frames), str(sound.extra_info)
+            rate_hz, promised, header = int(sound.samplerate), int(sound.frames), str(sound.extra_info)
             if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
                 raise InputError(f"{path}: its header says {rate_hz:,} Hz, outside {RATES_HZ}; {MEND}")
             promised = 0 if promised >= UNKNOWN else promised
@@ -133,7 +133,7 @@ def _survey(path: Path) -> Survey:
     peak = mixed_peak if channel is None else float(peaks[channel])
     if peak > LOUDEST:
         raise InputError(f"{path}: samples of up to {peak:.0e}, which no sound has; {MEND}")
-    if frames < 0.98 * promised or _cut(told):
+    if frames < 0.98 * promised or _cut(header):
         log.warning("%s: cut short; the %.1f s that are there are used", path, frames / rate_hz)
     return Survey(rate_hz, frames, channel, peak)
 
@@ -186,7 +186,7 @@ def _read(sound: SoundFile) -> Iterator[Floats]:
 
 
 def _mean(block: Floats) -> Floats:
-    """(frames, channels) -> (frames,); NaN or infinity where a sum is too large, which the survey tells."""
+    """(frames, channels) -> (frames,); NaN or infinity where a sum is too large, which the survey reports."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean: Floats = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
     return mean
@@ -198,9 +198,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path}: {reason}; {MEND}")
 
 
-def _cut(told: str) -> bool:
+def _cut(header: str) -> bool:
     """Whether libsndfile found less data than a RIFF header promises; not so where it was written to a pipe."""
-    found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", told, re.MULTILINE)
+    found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", header, re.MULTILINE)
     return found is not None and int(found[2]) + 1 < int(found[1]) < 0x7FFFFFFF
 
 

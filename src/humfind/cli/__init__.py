@@ -205,10 +205,10 @@ def search(
 
     # the hum is tracked there while the index is read here
     with _uncollected(), ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
-        heard = pool.submit(load_query, hum, index, model)
+        query = pool.submit(load_query, hum, index, model)
         from humfind.retrieval.answers import answers_of, search_file, table_of
 
-        found, ranking = search_file(hum, index, model, rank, heard.result)
+        found, ranking = search_file(hum, index, model, rank, query.result)
     if as_json:
         _show({"query": ranking.query, "answers": answers_of(ranking, found)})
     else:
@@ -236,9 +236,9 @@ def predict(
 
     done = answer(data, split, out, store, index, model, rank, _f0(tracker))
     _tell_skipped(done.skipped)
-    if done.unheard:
-        hums = "1 hum" if done.unheard == 1 else f"{done.unheard} hums"
-        say(f"{hums} could not be heard; their rows are the first songs by id", error=True)
+    if done.without_f0:
+        hums = "1 hum" if done.without_f0 == 1 else f"{done.without_f0} hums"
+        say(f"{hums} without an f0; their rows are the first songs by id", error=True)
     if done.report:
         say(f"{'validation songs of train' if split == 'train' else split}: {done.report}")
         say(f"chance: MRR@10 {done.chance:.3f}")
@@ -382,8 +382,8 @@ def _complaint(error: Exception) -> str | None:
     elif any(kind.__name__ == "ClickException" for kind in type(error).__mro__):  # click's, or typer's own copy
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "humfind"
-        told = getattr(error, "format_message", error.__str__)().strip().rstrip(".")
-        message = f"{told}; see: {command} --help"
+        said = getattr(error, "format_message", error.__str__)().strip().rstrip(".")
+        message = f"{said}; see: {command} --help"
     elif isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("humfind"):
         package = error.name.partition(".")[0]
         message = f"{package}: not installed; in the project's folder give: pip install -r requirements.txt"

@@ -60,7 +60,7 @@ def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: 
     from humfind.runtime.lock import writing
     from humfind.types import F0, InputError
 
-    folder, aside = out / split / kind, out / split / f".{kind}{UNFINISHED}"
+    folder, partial = out / split / kind, out / split / f".{kind}{UNFINISHED}"
     seen: dict[str, str] = {}
     for path, _ in rows:
         if not stem(path) or any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in path):
@@ -73,10 +73,10 @@ def store_rows(rows: Sequence[tuple[str, Floats]], out: Path, split: str, kind: 
     stored = [StoredF0(path, None, F0(hz, (hz > 0).astype(np.float32), HOP_S)) for path, hz in rows]
     size = F0Config.part_size
     with writing(out):
-        _fresh(aside)
+        _fresh(partial)
         for number, start in enumerate(range(0, len(stored), size)):
-            write_part(aside, number, stored[start : start + size])
-        _finish(aside, folder)
+            write_part(partial, number, stored[start : start + size])
+        _finish(partial, folder)
     return sum(not row.f0.voiced.any() for row in stored)
 
 
@@ -147,25 +147,25 @@ def melodies(folder: Folder, out: NewStore, split: Split = "public_test") -> Non
 
 def write_data(corpus: Corpus, out: Path) -> None:
     """``out`` in the competition's layout: hums and answers in public_test, titles in songs.csv, what is f0 and not
-    audio in the store ``out``/f0. Put together aside and renamed: whole or not at all.
+    audio in the store ``out``/f0. Put together under another name and renamed: whole or not at all.
 
     Raises InputError where ``out`` holds something already.
     """
-    aside = _aside_of(out)
+    partial = _partial_of(out)
     for kind, parts in (("hum", corpus.hums), ("song", corpus.songs)):
         audible = [part for part in parts if part.audio is not None]
         if kind == "hum" and audible:
-            (aside / "public_test" / "hum").mkdir(parents=True)
+            (partial / "public_test" / "hum").mkdir(parents=True)
         for part in audible:
-            shutil.copyfile(str(part.audio), aside / "public_test" / "hum" / part.name)
-        _store(parts, aside / "f0", "public_test", kind)
-    (aside / "public_test").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(part.audio), partial / "public_test" / "hum" / part.name)
+        _store(parts, partial / "f0", "public_test", kind)
+    (partial / "public_test").mkdir(parents=True, exist_ok=True)
     rows = [(hum.name, hum.music_id) for hum in sorted(corpus.hums, key=lambda hum: hum.name)]
-    _table(aside / "public_test" / "answers.csv", ("hum", "music_id"), rows)
+    _table(partial / "public_test" / "answers.csv", ("hum", "music_id"), rows)
     titles = {song.music_id: song.title for song in corpus.songs if song.title}
     if titles:
-        _table(aside / "songs.csv", ("music_id", "title"), sorted(titles.items()))
-    _finish(aside, out)
+        _table(partial / "songs.csv", ("music_id", "title"), sorted(titles.items()))
+    _finish(partial, out)
     _tell(corpus)
     ids = len({song.music_id for song in corpus.songs})
     say(f"{len(corpus.hums)} hums of {ids} songs: {out}")
@@ -181,47 +181,47 @@ def write_songs(corpus: Corpus, out: Path, split: str) -> None:
         raise InputError(f"split {split}: unknown; choose one of {', '.join(SPLITS)}")
     if not corpus.songs:
         raise InputError(f"no melody could be read: {'; '.join(': '.join(skip) for skip in corpus.skipped[:3])}")
-    aside = _aside_of(out)
-    _store(corpus.songs, aside, split, "song")
+    partial = _partial_of(out)
+    _store(corpus.songs, partial, split, "song")
     titles = {song.music_id: song.title for song in corpus.songs if song.title}
     if titles:
-        _table(aside / "songs.csv", ("music_id", "title"), sorted(titles.items()))
-    _finish(aside, out)
+        _table(partial / "songs.csv", ("music_id", "title"), sorted(titles.items()))
+    _finish(partial, out)
     _tell(corpus)
     say(f"{len(corpus.songs)} songs: {out}")
     say(f"make them searchable: humfind index {out} --model pretrained --out INDEX")
 
 
-def _aside_of(out: Path) -> Path:
+def _partial_of(out: Path) -> Path:
     from humfind.runtime.files import require_writable
     from humfind.types import InputError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: holds something already; choose another folder or delete this one")
     require_writable(out / "songs.csv")
-    aside = out.absolute().with_name(f".{out.absolute().name}{UNFINISHED}")
-    _fresh(aside)
-    return aside
+    partial = out.absolute().with_name(f".{out.absolute().name}{UNFINISHED}")
+    _fresh(partial)
+    return partial
 
 
-def _fresh(aside: Path) -> None:
+def _fresh(partial: Path) -> None:
     """An empty folder for what is not finished; what a kill left there is removed, whatever else is there is
     somebody's."""
     from humfind.types import InputError
 
-    mark = aside.with_name(aside.name + ".mark")
+    mark = partial.with_name(partial.name + ".mark")
     if mark.is_file():
-        shutil.rmtree(aside, ignore_errors=True)
-    elif aside.exists():
-        raise InputError(f"{aside}: is there already and in the way; move it away")
-    aside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+    elif partial.exists():
+        raise InputError(f"{partial}: is there already and in the way; move it away")
+    partial.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
-    aside.mkdir()
+    partial.mkdir()
 
 
-def _finish(aside: Path, out: Path) -> None:
-    os.replace(aside, out)
-    aside.with_name(aside.name + ".mark").unlink()
+def _finish(partial: Path, out: Path) -> None:
+    os.replace(partial, out)
+    partial.with_name(partial.name + ".mark").unlink()
 
 
 def _store(parts: Sequence[Part], out: Path, split: str, kind: str) -> None:

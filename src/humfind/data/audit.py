@@ -1,4 +1,4 @@
-"""Does a data set give its answers away? Three leaks are looked for, by what is heard and not by name alone.
+"""Does a data set give its answers away? Three leaks are looked for, by melody and not by name alone.
 
     a song in train and validation, or one recording under two ids     figures look better than they are
     a song of the test splits that training has too                     the same
@@ -88,9 +88,9 @@ def check(data: Path, store: Path | None = None, f0: F0Config | None = None) -> 
             training, validation = parts.by_song(TrainConfig.validation_share, TrainConfig.seed)
             both += in_both(training, validation)
         for kind, items in zip(KINDS, (parts.songs, parts.hums), strict=True):
-            heard = load_f0(items, name, kind, cache, f0)
-            skipped += heard.skipped
-            for item, line in heard.f0:
+            f0s = load_f0(items, name, kind, cache, f0)
+            skipped += f0s.skipped
+            for item, line in f0s.f0:
                 side = "validation" if item.music_id in set(validation) else name
                 recordings.append(Compared(item.path, kind, side, item.music_id, line))
     with stage(log, "leak check"):
@@ -134,8 +134,8 @@ def find_leaks(recordings: Sequence[Compared]) -> Report:
             share, at_s = same_share(recordings[other].f0, recordings[row].f0, offset_s, start_s)
             if share >= SAME:
                 a, b = (recordings[i] for i in pair)
-                told = f"{share:.0%} of {PROBE_S:g} s within {CLOSE_CENTS:g} cents, {abs(at_s):.2f} s apart"
-                found[pair] = Leak(what, _place(a), _place(b), told)
+                reason = f"{share:.0%} of {PROBE_S:g} s within {CLOSE_CENTS:g} cents, {abs(at_s):.2f} s apart"
+                found[pair] = Leak(what, _place(a), _place(b), reason)
     return Report(tuple(found[pair] for pair in sorted(found)), counts["compared"], counts["with_too_little_melody"])
 
 
@@ -154,7 +154,7 @@ def same_share(piece: F0, whole: F0, offset_s: float, start_s: float) -> tuple[f
     """How much of the ``PROBE_S`` from ``start_s`` of ``piece`` is ``whole``'s own, about ``offset_s`` later.
 
     Returns the share of the frames voiced in either that are within ``CLOSE_CENTS``, and at which offset.
-    Octaves are not told apart: trackers slip by them where there is accompaniment.
+    Octaves are not distinguished: trackers slip by them where there is accompaniment.
     """
     step = contour.SUBFRAME_S
     times_s = start_s + np.arange(round(PROBE_S / step)) * step

@@ -5,7 +5,7 @@
     OUT/public_test/answers.csv                                  hum,music_id
     OUT/songs.csv, credits.csv, demo.json                        titles; who typed them in; what was made
 
-What goes where is planned in ``demo_plan.py``. Files are written aside and renamed; those that are there
+What goes where is planned in ``demo_plan.py``. Files are written under another name, then renamed; those that are there
 are kept, and demo.json is written last, so that a killed run goes on where it stopped.
 """
 

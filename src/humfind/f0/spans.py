@@ -22,9 +22,9 @@ def spans(blocks: Iterable[Floats], hop: int, batch: int, lead: int, length: int
     no signal. frames: how many of its ``batch`` frames are the signal's; less only in the last one.
     """
     waiting = np.zeros(lead, np.float32)
-    heard = given = 0
+    received = given = 0
     for block in blocks:
-        heard += len(block)
+        received += len(block)
         waiting = np.concatenate([waiting, block])
         start = 0
         while len(waiting) - start >= length:
@@ -32,7 +32,7 @@ def spans(blocks: Iterable[Floats], hop: int, batch: int, lead: int, length: int
             given += batch
             start += batch * hop
         waiting = waiting[start:].copy()
-    while (left := 1 + heard // hop - given) > 0:
+    while (left := 1 + received // hop - given) > 0:
         span = np.zeros(length, np.float32)
         span[: min(length, len(waiting))] = waiting[:length]
         yield span, min(left, batch)

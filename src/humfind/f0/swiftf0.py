@@ -51,17 +51,17 @@ class SwiftF0:
 
     def track(self, blocks: Iterable[Floats]) -> F0:
         native = self.detector.stream()
-        hz, confidence, heard = [], [], 0
+        hz, confidence, received = [], [], 0
         for window in _windows(blocks):
-            heard += len(window)
+            received += len(window)
             found = native.push(window, RATE_HZ)
             hz.append(found.pitch_hz)
             confidence.append(found.confidence)
-        if heard < SHORTEST:
-            native.push(np.zeros(SHORTEST - heard, np.float32), RATE_HZ)
+        if received < SHORTEST:
+            native.push(np.zeros(SHORTEST - received, np.float32), RATE_HZ)
         found = native.flush()
         native_hz, sure = np.concatenate([*hz, found.pitch_hz]), np.concatenate([*confidence, found.confidence])
-        times_s = np.arange(1 + round(heard / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
+        times_s = np.arange(1 + round(received / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
         return F0(*regrid(native_hz, sure, NATIVE_HOP_S, times_s, self.threshold), self.hop_s, self.threshold)
 
 

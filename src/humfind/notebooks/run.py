@@ -99,9 +99,9 @@ class Run:
         """Fill the f0 of one split and kind: from the store, the rest from audio."""
         if (split, kind) in self.skipped:
             return
-        heard = load_f0(self.items(split, kind), split, kind, self.cache, self.tracker)
-        self._f0s.update({(split, kind, item.stem): f0 for item, f0 in heard.f0})
-        self.skipped[split, kind] = list(heard.skipped)
+        f0s = load_f0(self.items(split, kind), split, kind, self.cache, self.tracker)
+        self._f0s.update({(split, kind, item.stem): f0 for item, f0 in f0s.f0})
+        self.skipped[split, kind] = list(f0s.skipped)
 
     def tracked(self, split: str, kind: str) -> list[tuple[Item, F0]]:
         """The recordings that have an f0, with it."""

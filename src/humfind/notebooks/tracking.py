@@ -28,11 +28,11 @@ def transform(run: Run) -> Any:
     rows = []
     for split, kind in run.groups:
         stems, started = {row.stem for row in run.cache.read(split, kind)}, time.perf_counter()
-        heard = run.tracked(split, kind)
+        f0s = run.tracked(split, kind)
         seconds = time.perf_counter() - started
-        new_s = sum(f0.length_s for item, f0 in heard if item.stem not in stems)
-        row = {"split": split, "kind": kind, "recordings": len(heard), "skipped": len(run.skipped[split, kind])}
-        row |= {"reused": sum(item.stem in stems for item, _ in heard), "audio_s": round(new_s, 1)}
+        new_s = sum(f0.length_s for item, f0 in f0s if item.stem not in stems)
+        row = {"split": split, "kind": kind, "recordings": len(f0s), "skipped": len(run.skipped[split, kind])}
+        row |= {"reused": sum(item.stem in stems for item, _ in f0s), "audio_s": round(new_s, 1)}
         row |= {"seconds": round(seconds, 1), "x_real_time": round(new_s / seconds, 1) if new_s else None}
         rows.append(row)
     run.save("transform", {"rows": rows})

@@ -53,13 +53,13 @@ def pair_distances(run: Run, result: TrainResult) -> tuple[np.ndarray, np.ndarra
     held_out = [t for t in run.examples(model.config.features) if t.music_id in set(result.validation_ids)]
     index = build_index([(Song(one.music_id), one.source) for one in held_out if one.kind == "song"], model)
     matching, other = [], []
-    hums = [take for take in held_out if take.kind == "hum"]
+    hums = [example for example in held_out if example.kind == "hum"]
     queries = make_queries(((hum.name, hum.source) for hum in hums), model)
-    for take, query in zip(hums, queries, strict=True):
+    for example, query in zip(hums, queries, strict=True):
         distance, rows = index.nearest(query.embeddings.vectors, len(index.recording))
         nearest = np.full(len(index.music_ids), np.inf)
         np.minimum.at(nearest, index.window_song[rows].ravel(), distance.ravel())
-        own = np.array(index.music_ids) == take.music_id
+        own = np.array(index.music_ids) == example.music_id
         matching.append(nearest[own])
         other.append(nearest[~own])
     return np.concatenate(matching), np.concatenate(other)

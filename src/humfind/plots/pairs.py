@@ -61,7 +61,7 @@ def _pitch(line: Contour) -> np.ndarray:
 
 def spectrograms(hum: Recording | None, song: Recording | None, claim: str) -> Figure:
     """The same pair as spectrograms: what the f0 leaves out."""
-    look = "The same seconds: harmonics, chords and noise beside the melody."
+    look = "The same seconds: harmonics, chords and noise along with the melody."
     figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
     for axis, name, recording in ((axes[0, 0], "song", song), (axes[0, 1], "hum", hum)):
         if recording is None:

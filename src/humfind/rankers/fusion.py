@@ -1,4 +1,4 @@
-"""Two witnesses heard together: the alignment of the whole hum, and the windows in order.
+"""Two kinds of evidence combined: the alignment of the whole hum, and the windows in order.
 
 Each gives a log E-value; their weighted sum orders the songs. The probability that a song is the one is a softmax over
 all songs and "none of them", fitted on simulated hums of songs that were there and of songs that were taken away

@@ -105,20 +105,20 @@ class WindowSequence:
         places alone that are among the ``likely`` best along few directions, at few tempos and in windows twice as far
         apart: NOWHERE for recordings that have none."""
         sample = null_sample(len(self.places), int(self.blocks[-1]), CHANCE)
-        told = np.flatnonzero(sample[self.block_owner])
-        weight = block_weights(self.block_owner[told], self.alike[told])
+        sampled = np.flatnonzero(sample[self.block_owner])
+        weight = block_weights(self.block_owner[sampled], self.alike[sampled])
         ratios = _tempos(query, FIRST_TEMPOS)
         few = projected.look
         asked = _asked(query, ratios, few.hop_s, projected.axes)
         first = self._least(asked, few, few.groups)
-        null = [NullModel.of(distances[told], weight) for distances in first]
+        null = [NullModel.of(distances[sampled], weight) for distances in first]
         chosen = self._likeliest(first, ratios, null, likely)
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
         least = self._least(asked, self.whole, groups(self.whole.recordings(sample) + near))
         owner, every = self.block_owner[chosen], np.arange(len(chosen))
-        null = [NullModel.of(distances[told], weight) for distances in least]
+        null = [NullModel.of(distances[sampled], weight) for distances in least]
         by_block, tempo = _log_e(least[:, chosen], ratios, every, self.places[owner], null)
         log_e = np.full(len(self.places), NOWHERE)
         np.minimum.at(log_e, owner, by_block)

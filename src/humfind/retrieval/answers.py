@@ -24,14 +24,14 @@ def search_file(
     index: Path,
     model: str = "",
     rank: RankConfig | None = None,
-    heard: Callable[[], HumQuery] | None = None,
+    query: Callable[[], HumQuery] | None = None,
 ) -> tuple[Index, Ranking]:
-    """One recording, searched in an index folder. model: the one that made the index where empty. heard: gives what
+    """One recording, searched in an index folder. model: the one that made the index where empty. query: gives what
     ``load_query`` would, where another process is at it already."""
     rank = rank or RankConfig()
     found = Index.load(index)
     ranker = make_ranker(rank, found)
-    made = heard() if heard else load_query(hum, index, model)
+    made = query() if query else load_query(hum, index, model)
     if made.tracker != found.info.tracker:  # each has read an index.json of its own
         raise InputError(f"{index}: was built anew while the hum was read; give the command again")
     found.require_model(made.model_checksum, index)

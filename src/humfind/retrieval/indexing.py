@@ -49,17 +49,17 @@ def index_of(
     if is_store:
         cache = F0Cache(source)
         rows = cache.read(split, "song")
-        heard = load_f0([Item(r.path, r.music_id or stem(r.path), None) for r in rows], split, "song", cache, f0)
+        f0s = load_f0([Item(r.path, r.music_id or stem(r.path), None) for r in rows], split, "song", cache, f0)
     elif not is_audio:
         cache = open_store(source, store, f0)
         parts = load_split(source, split, cache)
-        heard = load_f0(parts.songs, split, "song", cache, f0)
-        heard = replace(heard, skipped=heard.skipped + list(parts.strays))
+        f0s = load_f0(parts.songs, split, "song", cache, f0)
+        f0s = replace(f0s, skipped=f0s.skipped + list(parts.strays))
     else:
-        heard = _folder(files, source, f0, keep)
-    songs = recordings(heard.f0, read_titles(source))
-    made = search.build_index(songs, encoder, model_path, heard.tracker, len(heard.items), engine, known)
-    return made, heard.skipped
+        f0s = _folder(files, source, f0, keep)
+    songs = recordings(f0s.f0, read_titles(source))
+    made = search.build_index(songs, encoder, model_path, f0s.tracker, len(f0s.items), engine, known)
+    return made, f0s.skipped
 
 
 def write_index(
@@ -140,12 +140,12 @@ def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | N
             continue
         path = f"{file.relative_to(folder).as_posix()}/{digests[name]}"
         stored.setdefault(digests[name], Item(path, None, file))
-    heard = load_f0(list(stored.values()), KEPT_SPLIT, "song", cache, replace(config, part_size=1))
-    by_digest = {item.stem: item for item in heard.items}
-    reasons = {stem(path): reason for path, reason in heard.skipped}
+    f0s = load_f0(list(stored.values()), KEPT_SPLIT, "song", cache, replace(config, part_size=1))
+    by_digest = {item.stem: item for item in f0s.items}
+    reasons = {stem(path): reason for path, reason in f0s.skipped}
     items = tuple(FolderItem(name, name, None) for name in digests if digests[name] in by_digest)
     skipped += [(name, reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
-    return replace(heard, items=items, f0_of=lambda item: heard.f0_of(by_digest[digests[item.stem]]), skipped=skipped)
+    return replace(f0s, items=items, f0_of=lambda item: f0s.f0_of(by_digest[digests[item.stem]]), skipped=skipped)
 
 
 class FolderItem(Item):

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 class Prediction:
     """rankings: one a hum. report: None where no answers are known.
 
-    skipped: recordings without f0, and files that are none. unheard: how many hums are among them.
+    skipped: recordings without f0, and files that are none. without_f0: how many hums are among them.
     """
 
     rankings: tuple[Ranking, ...]
     index: Index
     report: metrics.Report | None
     skipped: Skipped
-    unheard: int = 0
+    without_f0: int = 0
 
     @property
     def chance(self) -> float:
@@ -71,8 +71,8 @@ def submit(trial: Trial, split: str, model: Model, rank: RankConfig, out: Path) 
     card |= {"without_f0": [path for path, _ in trial.skipped]}
     submission.check(submission.rows_of(rankings), trial.hums, trial.index.music_ids)
     submission.write(rankings, out, card)
-    told = trial.skipped + trial.strays
-    return Prediction(tuple(rankings), trial.index, report, told, len(trial.hums) - len(trial.queries))
+    skipped = trial.skipped + trial.strays
+    return Prediction(tuple(rankings), trial.index, report, skipped, len(trial.hums) - len(trial.queries))
 
 
 def card_of(

@@ -1,4 +1,4 @@
-"""A hum -> what is searched. Nothing of the index is imported, so that a hum can be heard in a process of its own
+"""A hum -> what is searched. Nothing of the index is imported, so that a hum can be tracked in a process of its own
 while the index is read in another."""
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def make_queries(hums: Iterable[tuple[str, F0 | Recording]], model: Encoder) -> 
 
 
 def load_query(hum: Path, index: Path, model: str = "") -> HumQuery:
-    """One recording, heard as the songs of an index folder were.
+    """One recording, tracked and embedded as the songs of an index folder were.
 
     model: the one that made the index where empty. Raises InputError where the recording cannot be read, or nothing is
     sung in it.

@@ -45,7 +45,7 @@ def rows_of(rankings: Iterable[Ranking]) -> Rows:
 
 
 def write(rankings: Sequence[Ranking], path: Path, card: Mapping[str, Any]) -> Rows:
-    """Write the CSV and its card, each aside and renamed. The card gets the CSV's sha256 and the versions.
+    """Write the CSV and its card, each under another name, then renamed. The card gets the CSV's sha256 and versions.
 
     Raises InputError where two queries have one stem or ``path`` is not a .csv.
     """

@@ -109,13 +109,13 @@ def make_trial(
     )
 
 
-def recordings(heard: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> Iterator[tuple[Song, F0]]:
+def recordings(f0s: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> Iterator[tuple[Song, F0]]:
     """What ``search.build_index`` takes. titles: music_id -> title, where known."""
     known = titles or {}
-    ids = ((item.music_id or item.stem, item, f0) for item, f0 in heard)
+    ids = ((item.music_id or item.stem, item, f0) for item, f0 in f0s)
     return ((Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids)
 
 
-def _of_songs(heard: F0Set, music_ids: Collection[str]) -> F0Set:
+def _of_songs(f0s: F0Set, music_ids: Collection[str]) -> F0Set:
     chosen = set(music_ids)
-    return replace(heard, items=tuple(item for item in heard.items if item.music_id in chosen))
+    return replace(f0s, items=tuple(item for item in f0s.items if item.music_id in chosen))

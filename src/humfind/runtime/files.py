@@ -1,6 +1,6 @@
 """Files that are whole or not there: written under another name, flushed, then renamed.
 
-A full disk is told here, once: where, how much was to be written and how much there is. Python ignores
+A full disk is reported here, once: where, how much was to be written and how much there is. Python ignores
 SIGXFSZ, so a limit on file sizes (ulimit -f) comes as an error like any other.
 """
 
@@ -37,10 +37,10 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object], writ
     names of several processes apart that may write the same file. Raises InputError where the disk is full.
     """
     path = Path(os.path.realpath(path))  # through a symlink, as whoever made it expects
-    aside = path.with_name(f"{path.name}{'.' if writer else ''}{writer}{ENDING}")
+    partial = path.with_name(f"{path.name}{'.' if writer else ''}{writer}{ENDING}")
     with raise_if_disk_full(path):
         try:
-            with open(aside, "wb") as file:
+            with open(partial, "wb") as file:
                 if isinstance(content, bytes):
                     file.write(content)
                 else:
@@ -48,9 +48,9 @@ def atomic_write(path: Path, content: bytes | Callable[[BinaryIO], object], writ
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            aside.unlink(missing_ok=True)  # a half of no use, on a disk that may be full
+            partial.unlink(missing_ok=True)  # a half of no use, on a disk that may be full
             raise
-        os.replace(aside, path)
+        os.replace(partial, path)
 
 
 def require_regular_file(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One writer a folder: a second process is told who is at it. Readers are never blocked.
+"""One writer a folder: a second process gets the name of the first. Readers are never blocked.
 
 The lock is the operating system's, on ``.NAME.lock`` beside the folder. The system lets go of it when its process ends,
 also by ``kill -9``: a lock is never stale. The file itself is removed by whoever held it.

@@ -26,7 +26,7 @@ class UnknownLevelError(ValueError):
 
 
 def level_of(verbosity: int, environment: Mapping[str, str]) -> int:
-    """How much is told: the louder of -v (info), -vv (debug) and HUMFIND_LOG; warnings where neither is given.
+    """How much is logged: the louder of -v (info), -vv (debug) and HUMFIND_LOG; warnings where neither is given.
 
     Raises UnknownLevelError for an unknown level.
     """
@@ -82,7 +82,7 @@ def stage(log: logging.Logger, what: str) -> Iterator[None]:
 
 
 def check_counts(log: logging.Logger, where: str, went_in: int, what: str, **came_out: int) -> None:
-    """A hand-over loses nothing: ``went_in`` of ``what`` is the sum of ``came_out``; told at INFO.
+    """A hand-over loses nothing: ``went_in`` of ``what`` is the sum of ``came_out``; logged at INFO.
 
     Raises RuntimeError where it does not add up: a bug, never the user's.
     """

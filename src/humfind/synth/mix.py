@@ -11,14 +11,14 @@ import numpy as np
 from humfind.types import Floats
 
 SLIP_EVERY_S, SLIP_S = 4.5, (0.1, 0.8)  # an octave off, or on another instrument
-GAP_EVERY_S, GAP_S = 0.75, (0.05, 0.5)  # the tracker hears nothing
-STRAY_EVERY_S, STRAY_S = 3.0, (0.2, 1.0)  # where nobody sings, it hears another instrument
+GAP_EVERY_S, GAP_S = 0.75, (0.05, 0.5)  # the tracker finds no pitch
+STRAY_EVERY_S, STRAY_S = 3.0, (0.2, 1.0)  # where nobody sings, it follows another instrument
 NOISE_SEMITONES = 0.15
 HEARD_HZ = (40.0, 2000.0)
 
 
 def heard_in_mix(hz: Floats, hop_s: float, rng: np.random.Generator) -> Floats:
-    """(n,) Hz, 0 = unvoiced -> the same line as heard in a mix, (n,) Hz."""
+    """(n,) Hz, 0 = unvoiced -> the same line as a tracker finds it in a mix, (n,) Hz."""
     damaged = hz.astype(np.float64)
     silent = damaged <= 0
     for start, end in _spans(len(hz), SLIP_EVERY_S, SLIP_S, hop_s, rng):

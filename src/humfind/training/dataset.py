@@ -66,35 +66,35 @@ class Bank:
 
 
 def make_bank(examples: Sequence[Example], config: ModelConfig) -> Bank:
-    """Contours (or spectrograms) of ``takes``, in their order. Raises InputError for fewer than two songs."""
-    music_ids = tuple(sorted({take.music_id for take in examples}))
+    """Contours (or spectrograms) of ``examples``, in their order. Raises InputError for fewer than two songs."""
+    music_ids = tuple(sorted({example.music_id for example in examples}))
     if len(music_ids) < 2:
         raise InputError(f"training: {len(music_ids)} songs; at least two are needed to tell apart")
     row_of = {music_id: row for row, music_id in enumerate(music_ids)}
-    rows, voiced = zip(*(_frames(take, config) for take in examples), strict=True)
+    rows, voiced = zip(*(_frames(example, config) for example in examples), strict=True)
     length = np.array([len(part) for part in voiced], dtype=np.int64)
     return Bank(
         rows=np.concatenate(rows),
         voiced=np.concatenate(voiced),
         first=np.cumsum(length) - length,
         length=length,
-        song=np.array([row_of[take.music_id] for take in examples], dtype=np.int64),
-        is_hum=np.array([take.kind == "hum" for take in examples]),
+        song=np.array([row_of[example.music_id] for example in examples], dtype=np.int64),
+        is_hum=np.array([example.kind == "hum" for example in examples]),
         music_ids=music_ids,
     )
 
 
-def _frames(take: Example, config: ModelConfig) -> tuple[Floats, Bools]:
+def _frames(example: Example, config: ModelConfig) -> tuple[Floats, Bools]:
     if config.features == "spectrogram":
-        if not isinstance(take.source, Recording):
-            raise InputError(f"{take.name}: the spectrogram control needs audio, there is only f0")
-        mel = spectrogram.log_mel(take.source, config.spectrogram, config.contour.frame_s)
+        if not isinstance(example.source, Recording):
+            raise InputError(f"{example.name}: the spectrogram control needs audio, there is only f0")
+        mel = spectrogram.log_mel(example.source, config.spectrogram, config.contour.frame_s)
         return mel.values, np.ones(len(mel.values), bool)
     if config.features != "f0":
         raise InputError(f"features {config.features!r}: unknown; choose f0 or spectrogram")
-    if not isinstance(take.source, F0):
-        raise InputError(f"{take.name}: training on f0 needs f0, there is only audio; extract f0 first")
-    line = contour.from_f0(take.source, config.contour)
+    if not isinstance(example.source, F0):
+        raise InputError(f"{example.name}: training on f0 needs f0, there is only audio; extract f0 first")
+    line = contour.from_f0(example.source, config.contour)
     return line.semitones[:, None], line.voiced
 
 

@@ -22,7 +22,7 @@ def training_examples(data: Path, store: Path | None = None) -> tuple[list[Examp
     examples: list[Example] = []
     skipped: Skipped = list(parts.strays)
     for kind, items in (("song", parts.songs), ("hum", parts.hums)):
-        heard = load_f0(items, "train", kind, cache)
-        examples += [Example(item.name, item.music_id or item.stem, kind, line) for item, line in heard.f0]
-        skipped += heard.skipped
+        f0s = load_f0(items, "train", kind, cache)
+        examples += [Example(item.name, item.music_id or item.stem, kind, line) for item, line in f0s.f0]
+        skipped += f0s.skipped
     return examples, skipped, parts.music_ids

@@ -5,7 +5,7 @@
 FILE: POP909's melodies, a row a song: {"song": "001", "notes": [[start_s, end_s, midi], ...]} (.jsonl or .jsonl.gz);
 only songs of odd number are read. With them learn all tunes of music21's O'Neill, Aird and Ryan books. Every melody
 is cut into pieces of a phrase to half a minute; a piece is a song, once as written and once as a melody tracker would
-hear it in a mix, and is hummed several times by ``synth.hum``. Interrupted, the same command goes on.
+find it in a mix, and is hummed several times by ``synth.hum``. Interrupted, the same command goes on.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def examples_of(tunes: Iterable[tuple[str, Notes]]) -> Iterator[Example]:
-    """Each piece of each melody: as a song, as heard in a mix, and ``HUMS`` times hummed. The same at every call."""
+    """Each piece of each melody: as a song, as tracked in a mix, and ``HUMS`` times hummed. The same at every call."""
     for number, (name, notes) in enumerate(tqdm(list(tunes), desc="humming", unit="melody")):
         rng = np.random.default_rng([0, number])
         for row, piece in enumerate(_pieces(notes, rng)):

@@ -1,7 +1,7 @@
 """Where a training stands, in one file, so that it can be stopped and goes on as if it had not been.
 
 The file is safetensors: weights and optimiser as tensors, everything else as JSON in its header. It is
-written aside and renamed. Nothing in it can run.
+written under another name, then renamed. Nothing in it can run.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Corpus:
     skipped: tuple[tuple[str, str], ...] = ()
 
     def known(self, folder: Path) -> Corpus:
-        """Without the hums whose song is not there, which are told. Raises InputError where nothing is left."""
+        """Without the hums whose song is not there, which are logged. Raises InputError where nothing is left."""
         ids = {song.music_id for song in self.songs}
         lost = [(hum.name, f"its song {hum.music_id} is not there") for hum in self.hums if hum.music_id not in ids]
         hums = tuple(hum for hum in self.hums if hum.music_id in ids)

@@ -6,7 +6,7 @@ the logarithm of a likelihood: near the song's pitch with a normal error, anythi
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 
 Where there are more than some songs, all are looked at in frames twice as long, a quarter of the work, and the best are
-aligned again in fine ones; where there are many, it is told at which places a hum may lie, and aligned there alone.
+aligned again in fine ones; where there are many, the likely places of the hum are given, and it is aligned there alone.
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ class Dtw:
 
     def _evidence(self, found: list[Costs], chances: list[list[NullModel]], frame_s: float) -> Evidence:
         """chances: at each tempo, in any key and in the song's own."""
-        told = [self._log_e(*one) for one in zip(self.config.tempos, found, chances, strict=True)]
-        log_e, key, end = (np.array(part) for part in zip(*told, strict=True))
+        evidence = [self._log_e(*one) for one in zip(self.config.tempos, found, chances, strict=True)]
+        log_e, key, end = (np.array(part) for part in zip(*evidence, strict=True))
         first = np.argmin(log_e, axis=0)
         every = np.arange(len(first))
         tempo = np.array(self.config.tempos)[first]
@@ -258,8 +258,8 @@ class Dtw:
         share = (1 - self.config.own_key, self.config.own_key)  # of hums in any key, and in the song's own
         log_e, at = np.empty((2, len(rows))), np.zeros((2, len(rows)), np.int64)
         for row in range(2):
-            told = log_evalues(found.best[row], owner, places, chances[row])
-            log_e[row] = told - np.log(share[row]) if share[row] else np.inf
+            found_e = log_evalues(found.best[row], owner, places, chances[row])
+            log_e[row] = found_e - np.log(share[row]) if share[row] else np.inf
             at[row] = np.lexsort((found.best[row], owner))[begins]  # each recording's cheapest block
         kept = (log_e[1] < log_e[0]).astype(np.int64)
         block = at[kept, np.arange(len(rows))]
