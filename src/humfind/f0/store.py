@@ -1,8 +1,8 @@
 """The parquet f0 store: ``<store>/<split>/<hum|song>/part-NNNN.parquet`` with a ``manifest.json`` beside the parts.
 
 One row a recording: ``path`` str (the join key is its stem), ``music_id`` str or null, ``hop_s`` float, ``hz`` and
-``confidence`` lists of floats, optional ``source_sha256``. Parts are written under another name, then renamed, so
-that a kill leaves whole ones; a part's metadata name the recordings that it would hold, had they been readable. A folder
+``confidence`` lists of floats, optional ``source_sha256``. Parts are written under another name, then renamed, so that
+a kill leaves whole ones; a part's metadata name the recordings that it would hold, had they been readable. A folder
 without a manifest is foreign: read with threshold 0.5.
 """
 
