@@ -17,7 +17,7 @@ from humfind.f0 import SHORTEST_HUM_S
 from humfind.index import Song
 from humfind.rankers import make_ranker
 from humfind.rankers.null_model import NullModel, alike_blocks, block_weights
-from humfind.retrieval import search
+from humfind.retrieval import answers, search
 from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
@@ -72,7 +72,7 @@ def songs_of(count: int) -> list[tuple[Song, F0]]:
     return [(Song(f"{i:03d}"), f0_of(melody(i, notes=120))) for i in range(count)]
 
 
-def answers(added: list[F0], count: int = SONGS) -> list[dict[str, float]]:
+def probabilities(added: list[F0], count: int = SONGS) -> list[dict[str, float]]:
     """music_id -> probability, best first: hums of three songs that are there, then of six that are not."""
     index = search.build_index([*songs_of(count), *((Song(f"odd {i}"), f0) for i, f0 in enumerate(added))], MODEL)
     ranker = make_ranker(RankConfig(), index)
@@ -89,7 +89,7 @@ def hum_of_song(song: int) -> F0:
 
 @pytest.fixture(scope="module")
 def ordinary() -> dict[int, list[dict[str, float]]]:
-    return {count: answers([], count) for count in (4, SONGS)}
+    return {count: probabilities([], count) for count in (4, SONGS)}
 
 
 @pytest.mark.parametrize("count", [4, SONGS])
@@ -97,7 +97,7 @@ def ordinary() -> dict[int, list[dict[str, float]]]:
 def test_odd_recordings_change_neither_ranks_nor_probabilities_much(
     name: str, count: int, ordinary: dict[int, list[dict[str, float]]]
 ) -> None:
-    found = answers(ODD[name](), count)
+    found = probabilities(ODD[name](), count)
     near = 0.15 if count == SONGS else 0.9  # the 28 blocks of four songs say little about chance by themselves
     for song, (before, after) in enumerate(zip(ordinary[count], found, strict=True)):
         if song < 3:

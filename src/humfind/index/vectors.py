@@ -97,7 +97,12 @@ class VectorTable:
 
     def save(self, path: Path) -> None:
         """As ``numpy.load`` reads it."""
-        atomic_write(path, lambda file: np.save(file, self._halves.astype(DTYPE, copy=False), allow_pickle=False))
+
+        def write(file: BinaryIO) -> None:  # numpy's own writer does not say which error the disk gave
+            npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(self._halves))
+            file.write(np.ascontiguousarray(self._halves, DTYPE).data)
+
+        atomic_write(path, write)
 
     @classmethod
     def load(cls, path: Path) -> VectorTable:
