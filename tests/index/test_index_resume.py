@@ -14,28 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tiny_world import CONFIG, CONTOUR, QUICK, PlainModel, f0_of, hum_of, melody, put_audio
+from tiny_world import CONTOUR, QUICK, PlainModel, f0_of, hum_of, melody, put_audio
 
 from humfind import cli
 from humfind.config import ModelConfig
 from humfind.data.importers import melodies
 from humfind.data.zalo import load_split
-from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index, Song
 from humfind.retrieval import indexing, search
 from humfind.types import Embeddings, Windows
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
-    return str(path)
 
 
 @pytest.fixture

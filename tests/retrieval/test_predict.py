@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from tiny_world import CONFIG, QUICK, f0_of, hum_of, melody, put_audio, put_rows
+from tiny_world import QUICK, f0_of, hum_of, melody, put_audio, put_rows
 
 from humfind.config import F0Config, RankConfig
 from humfind.data import zalo
 from humfind.data.zalo import split_by_song
-from humfind.encoders import build
-from humfind.encoders.checkpoint import Model, input_shape
+from humfind.encoders.checkpoint import Model
 from humfind.f0.load import F0Cache, load_f0
 from humfind.index import Index
 from humfind.rankers import make_ranker
@@ -24,14 +22,6 @@ from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
 SONGS = 12
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(path)
-    return str(path)
 
 
 def songs() -> list[tuple[str, str | None, F0]]:

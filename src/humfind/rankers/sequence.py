@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.rankers.by_evalue import ranking_of
+from humfind.rankers.by_evalue import Songs, ranking_of
 from humfind.rankers.dtw.pitch_sequence import CandidateRegions, ends_of
 from humfind.rankers.null_model import (
     BLOCK_S,
@@ -42,15 +42,9 @@ OCTAVE = 12.0  # semitones
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
-class Windowed(Protocol):
+class Windowed(Songs, Protocol):
     """What is needed of ``humfind.index.Index``. recording, start_s: a row a window, a recording's in order."""
 
-    @property
-    def music_ids(self) -> tuple[str, ...]: ...
-    @property
-    def contours(self) -> tuple[Contour | None, ...]: ...
-    @property
-    def recording_song(self) -> Ints: ...
     @property
     def recording(self) -> Ints: ...
     @property
