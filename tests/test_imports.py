@@ -40,6 +40,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"types"}, {"numpy"}),
     "metrics": ({"types"}, {"numpy"}),
     "runtime.lock": ({"types"}, {"filelock"}),
+    "runtime.pickled": (set(), {"numpy"}),
     "runtime.doctor": ({"types"}, {"packaging"}),
     "runtime": ({"types"}, set()),
     "melody": (GROUND, PURE),

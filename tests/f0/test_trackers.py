@@ -18,7 +18,7 @@ from benchmarks.speed.memory import measured
 from humfind.audio.load import load, resample, stream
 from humfind.config import F0Config
 from humfind.f0 import TRACKERS, Tracker, decode, make_tracker, track_file, viterbi
-from humfind.f0.spans import frames_of, spans
+from humfind.audio.spans import frames_of, spans
 from humfind.types import F0, InputError, Recording
 
 CONFIGS = {

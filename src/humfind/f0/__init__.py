@@ -36,6 +36,7 @@ TRACKERS = {
     "crepe": "humfind.f0.crepe:Crepe",
     "swiftf0": "humfind.f0.swiftf0:SwiftF0",
     "pyin": "humfind.f0.pyin:Pyin",
+    "mix": "humfind.f0.mix:Mix",
 }
 
 
@@ -51,13 +52,16 @@ def too_little(voiced_s: float, kind: str) -> str:
     return ""
 
 
-def make_tracker(config: F0Config) -> Tracker:
-    """The tracker that ``config`` names.
+def make_tracker(config: F0Config, kind: str = "song") -> Tracker:
+    """The tracker that ``config`` names. kind: song | hum, what is tracked; a tracker that takes a hum otherwise than a
+    mix offers ``for_hums() -> Tracker``.
 
     Raises InputError for an unknown one, or when the library that it needs is not installed.
     """
     try:
         tracker: Tracker = plugins.find("trackers", config.tracker, TRACKERS)(config)
+        if kind == "hum" and (for_hums := getattr(tracker, "for_hums", None)):
+            tracker = for_hums()
     except ModuleNotFoundError as error:
         hint = f"pip install {error.name}"
         raise InputError(f"f0 tracker {config.tracker}: {error.name} is not installed; {hint}") from error

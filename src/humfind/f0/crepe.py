@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from humfind.audio.load import resample
+from humfind.audio.spans import audible, frames_of, spans
 from humfind.config import F0Config
 from humfind.f0 import decode
 from humfind.f0.crepe_network import BATCH, BINS, FRAME, MODELS, load_weights
-from humfind.f0.spans import audible, frames_of, spans
 from humfind.f0.torchcrepe import RATE_HZ, THRESHOLD, hop_samples
 from humfind.types import F0, Floats, InputError, Recording
 

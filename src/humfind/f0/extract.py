@@ -89,7 +89,7 @@ def extract(
     if kind not in KINDS:
         raise InputError(f"kind {kind!r}: unknown; choose {' or '.join(KINDS)}")
     ordered = _ordered(items)
-    tracker = make_tracker(config)
+    tracker = make_tracker(config, kind)
     folder = Path(store) / split / kind
     with writing(store):
         open_for_writing(folder, manifest_of(tracker, config))

@@ -124,7 +124,7 @@ def load_f0(
         reasons = cache.extend(items, config, split, kind)
         rows = {stem(row.path): row for row in cache.read(split, kind)}
     elif lacking:
-        tracked, reasons = track(lacking, config)
+        tracked, reasons = track(lacking, config, kind)
     tracked, unsung = sung(tracked, kind)
     unsung |= {key: reason for key, row in rows.items() if (reason := too_little(row.voiced_s, kind))}
     present = tuple(i for i in items if i.stem in tracked or (i.stem in rows and i.stem not in unsung))
@@ -148,13 +148,13 @@ def load_f0(
     return F0Set(present, f0_of, skipped, tracker)
 
 
-def track(items: Sequence[Item], f0: F0Config) -> tuple[dict[str, F0], dict[str, str]]:
+def track(items: Sequence[Item], f0: F0Config, kind: str) -> tuple[dict[str, F0], dict[str, str]]:
     """Kept nowhere: stem -> f0, and path -> reason of what cannot be read."""
     from tqdm import tqdm
 
     from humfind.f0 import make_tracker, track_file
 
-    tracker = make_tracker(f0)
+    tracker = make_tracker(f0, kind)
     lines: dict[str, F0] = {}
     reasons: dict[str, str] = {}
     for item in tqdm(items, desc="f0", unit="recording", disable=len(items) < 2):

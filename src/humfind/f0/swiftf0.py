@@ -6,9 +6,9 @@ neighbours, the nearer one where only one of the two is voiced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,31 +50,50 @@ class SwiftF0:
         return self.track([resample(recording, RATE_HZ).samples])
 
     def track(self, blocks: Iterable[Floats]) -> F0:
-        native = self.detector.stream()
-        hz, confidence, received = [], [], 0
-        for window in _windows(blocks):
-            received += len(window)
-            found = native.push(window, RATE_HZ)
-            hz.append(found.pitch_hz)
-            confidence.append(found.confidence)
-        if received < SHORTEST:
-            native.push(np.zeros(SHORTEST - received, np.float32), RATE_HZ)
-        found = native.flush()
-        native_hz, sure = np.concatenate([*hz, found.pitch_hz]), np.concatenate([*confidence, found.confidence])
-        times_s = np.arange(1 + round(received / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
-        return F0(*regrid(native_hz, sure, NATIVE_HOP_S, times_s, self.threshold), self.hop_s, self.threshold)
+        stream = self.stream()
+        for block in blocks:
+            stream.push(block)
+        return stream.finish()
+
+    def stream(self) -> Stream:
+        """A recording whose samples come one block after the other."""
+        return Stream(self.detector, self.hop_s, self.threshold)
 
 
-def _windows(blocks: Iterable[Floats]) -> Iterator[Floats]:
-    """The same signal in pieces of ``WINDOW`` samples, whatever the blocks' lengths; the last one is shorter."""
-    waiting = np.zeros(0, np.float32)
-    for block in blocks:
-        waiting = np.concatenate([waiting, block])
-        whole = len(waiting) // WINDOW * WINDOW
-        yield from (waiting[i : i + WINDOW] for i in range(0, whole, WINDOW))
-        waiting = waiting[whole:].copy()
-    if len(waiting):
-        yield waiting
+class Stream:
+    """A signal in pieces of ``WINDOW`` samples, whatever its blocks' lengths, through the network."""
+
+    def __init__(self, detector: Detector, hop_s: float, threshold: float) -> None:
+        self.hop_s, self.threshold = hop_s, threshold
+        self._native = detector.stream()
+        self._waiting = np.zeros(0, np.float32)
+        self._received = 0
+        self._hz: list[np.ndarray] = []
+        self._confidence: list[np.ndarray] = []
+
+    def push(self, block: Floats) -> None:
+        """More samples, at ``RATE_HZ``."""
+        self._waiting = np.concatenate([self._waiting, block])
+        whole = len(self._waiting) // WINDOW * WINDOW
+        for start in range(0, whole, WINDOW):
+            self._take(self._native.push(self._waiting[start : start + WINDOW], RATE_HZ))
+        self._received += len(block)
+        self._waiting = self._waiting[whole:].copy()
+
+    def finish(self) -> F0:
+        """The f0 of all that came."""
+        if len(self._waiting):
+            self._take(self._native.push(self._waiting, RATE_HZ))
+        if self._received < SHORTEST:
+            self._native.push(np.zeros(SHORTEST - self._received, np.float32), RATE_HZ)
+        self._take(self._native.flush())
+        times_s = np.arange(1 + round(self._received / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
+        hz, confidence = np.concatenate(self._hz), np.concatenate(self._confidence)
+        return F0(*regrid(hz, confidence, NATIVE_HOP_S, times_s, self.threshold), self.hop_s, self.threshold)
+
+    def _take(self, found: Any) -> None:
+        self._hz.append(found.pitch_hz)
+        self._confidence.append(found.confidence)
 
 
 def regrid(

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from humfind.audio.load import resample
+from humfind.audio.spans import audible, frames_of, spans
 from humfind.config import F0Config
 from humfind.f0 import decode
 from humfind.f0.crepe_network import BATCH, BINS, FRAME, Network
-from humfind.f0.spans import audible, frames_of, spans
 from humfind.runtime.cores import cores
 from humfind.types import F0, Floats, InputError, Recording
 

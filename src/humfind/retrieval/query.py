@@ -73,7 +73,7 @@ def load_query(hum: Path, index: Path, model: str = "") -> HumQuery:
         raise InputError(f"{index}: not an index ({error}); build it again") from error
     require_readable(hum)  # before the model is loaded
     encoder, _ = load_model(model or named)
-    line = track_file(make_tracker(tracker), hum)
+    line = track_file(make_tracker(tracker, "hum"), hum)
     if reason := too_little(line.voiced_s, "hum"):
         raise InputError(f"{hum}: {reason if line.voiced_s else reason + '; hum louder, or nearer to the microphone'}")
     return HumQuery(make_query(printable(hum.name), line, encoder), encoder.checksum, about["tracker"])

@@ -153,7 +153,7 @@ def test_a_bomb_of_references_is_told(tmp_path):
         ([("a", np.array([-1.0]))], "values that no f0 has"),
         ([("a", np.array([np.inf]))], "values that no f0 has"),
         ([("a", [10**400])], "row 1, a: .*too large"),
-        ({"a": 1}, "the instruction EMPTY_DICT"),
+        ({"a": 1}, "holds dict, not a list"),
         (b"", "cannot be read as a pickle"),
         (b"\x80\x04]", "cannot be read as a pickle"),
         (b"\x80\x09].", "pickle protocol 9"),

@@ -1,0 +1,255 @@
+"""Songs as recordings: full mixes with a sung or a played lead, tracked and searched, tracker by tracker.
+
+    python -m benchmarks.accuracy.mixes [--data FOLDER] [--songs 40] [--trackers NAME ...] [--out FILE.md]
+
+A song is a minute of an even-numbered melody of POP909 (FOLDER: see benchmarks/accuracy/suites.py), 44.1 kHz stereo:
+the lead sung by a simulated open voice or played by an instrument of TimGM6mb, -3 to +3 dB beside a band of the same
+soundfont (chords by rule, bass, drums). Hums: simulated, 9 to 14 s, as 16 kHz wav. A row a tracker and kind of lead:
+raw pitch and overall accuracy of the tracked line by mir_eval, MRR@10 of ``fusion`` with ``--model pretrained`` from
+the wav files of the hums, and processor seconds a second of music. pip install mir_eval pretty_midi; pip install
+--no-deps tinysoundfont.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from benchmarks.accuracy import suites
+from benchmarks.accuracy.rankers import table
+from humfind import metrics
+from humfind.config import F0Config, HummerConfig, RankConfig
+from humfind.f0 import make_tracker, track_file
+from humfind.index import Song
+from humfind.rankers import make_ranker
+from humfind.retrieval import search
+from humfind.retrieval.checkpoints import load_model
+from humfind.synth import voice
+from humfind.synth.hum import perform
+from humfind.synth.melody import Notes
+from humfind.types import F0, Floats
+
+RATE_HZ, LENGTH_S, BAR_S = 44_100, 60.0, 2.0
+HUM_S = (9.0, 14.0)
+LEVEL_DB = (-3.0, 3.0)  # of the lead, beside the band
+SUNG = 2 / 3  # of the songs
+LEADS = (65, 66, 73, 40, 56, 68, 26)  # General MIDI: saxophones, flute, violin, trumpet, oboe, jazz guitar
+CHORDS = (0, 4, 24, 25, 27, 48, 89)  # pianos, guitars, strings, a pad
+BASSES, PADS = (32, 33, 35, 38), (48, 50, 52, 89)
+TRIADS = np.array([[0, 4, 7], [0, 3, 7]])
+KICK, SNARE, HAT = 36, 38, 42
+SINGER = HummerConfig(
+    rate_hz=RATE_HZ, tempo_ratio=(1.0, 1.0), tempo_drift=0.0, timing=(0.0, 0.0), centre_midi=(52.0, 67.0),
+    wrong=(0.0, 0.0), merged=(0.0, 0.0), skipped=(0.0, 0.0), intonation_cents=(5.0, 20.0), drift_cents_per_s=0.0,
+    interval_scale=0.0, vibrato_cents=(20.0, 70.0), breath_every_s=(60.0, 90.0), da_share=1.0, snr_db=(60.0, 70.0),
+)  # fmt: skip
+HUMMER = HummerConfig()
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A song. lead: "sung" or "played". hz: (n,) of the lead, every 10 ms, 0 where it rests."""
+
+    name: str
+    lead: str
+    path: Path
+    hz: Floats
+    notes: Notes
+
+
+class Band:
+    """TimGM6mb through tinysoundfont. events: (start_s, end_s, program, pitch, velocity); program -1 is the drums."""
+
+    def __init__(self) -> None:
+        import tinysoundfont
+
+        found = find_spec("pretty_midi")
+        if found is None or found.origin is None:
+            raise ModuleNotFoundError("pretty_midi, whose wheel has the soundfont")
+        self.synth = tinysoundfont.Synth(samplerate=RATE_HZ)
+        self.font = self.synth.sfload(str(Path(found.origin).parent / "TimGM6mb.sf2"))
+
+    def play(self, events: list[tuple[float, float, int, int, int]], length_s: float) -> Floats:
+        """(n, 2) float32."""
+        self.synth.sounds_off()
+        channels = {program: i if i < 9 else i + 1 for i, program in enumerate(sorted({e[2] for e in events} - {-1}))}
+        for program, channel in channels.items():
+            self.synth.program_select(channel, self.font, 0, program)
+        self.synth.program_select(9, self.font, 128, 0, True)
+        times = [(start, 1, program, pitch, velocity) for start, _, program, pitch, velocity in events]
+        times += [(end, 0, program, pitch, 0) for _, end, program, pitch, _ in events]
+        out, at = [], 0
+        for when, on, program, pitch, velocity in sorted(times):
+            sample = min(round(when * RATE_HZ), round(length_s * RATE_HZ))
+            out.append(self._generate(sample - at))
+            at = sample
+            channel = 9 if program < 0 else channels[program]
+            if on:
+                self.synth.noteon(channel, pitch, velocity)
+            else:
+                self.synth.noteoff(channel, pitch)
+        out.append(self._generate(round(length_s * RATE_HZ) - at))
+        return np.concatenate(out)
+
+    def _generate(self, samples: int) -> Floats:
+        if samples <= 0:
+            return np.empty((0, 2), np.float32)
+        made: Floats = np.frombuffer(bytes(self.synth.generate(samples)), np.float32).reshape(-1, 2)
+        return made
+
+
+def accompaniment(notes: Notes, rng: np.random.Generator) -> list[tuple[float, float, int, int, int]]:
+    """Chords, bass and drums: of each bar the triad that the melody's notes fit best."""
+    chords, pads, bass = (int(rng.choice(some)) for some in (CHORDS, PADS, BASSES))
+    events = []
+    last = 0
+    for bar in range(int(LENGTH_S / BAR_S)):
+        start = bar * BAR_S
+        weights = np.zeros(12)
+        for a, b, midi in zip(notes.start_s, notes.end_s, notes.midi, strict=True):
+            weights[round(float(midi)) % 12] += max(0.0, min(b, start + BAR_S) - max(a, start))
+        fits = [(weights[(root + triad) % 12].sum() + 0.05 * (root == last), root, kind)
+                for root in range(12) for kind, triad in enumerate(TRIADS)]  # fmt: skip
+        _, root, kind = max(fits)
+        last = root
+        triad = 48 + (root + TRIADS[kind]) % 12
+        for beat in range(4):
+            at = start + beat * BAR_S / 4
+            if rng.random() < 0.8:
+                events += [
+                    (at, at + 0.4, chords, int(pitch) + 12 * (beat % 2), int(rng.integers(55, 85))) for pitch in triad
+                ]
+            events.append((at, at + 0.45, bass, 36 + root if root < 8 else 24 + root, int(rng.integers(80, 105))))
+            events.append((at, at + 0.2, -1, KICK if beat % 2 == 0 else SNARE, int(rng.integers(85, 115))))
+            events += [(at + half, at + half + 0.1, -1, HAT, int(rng.integers(50, 80))) for half in (0.0, 0.25)]
+        events += [(start, start + BAR_S, pads, int(pitch) + 12, int(rng.integers(45, 65))) for pitch in triad]
+    return events
+
+
+def render(folder: Path, data: Path, count: int) -> tuple[list[Mixed], list[tuple[Path, str]]]:
+    """The songs, and a hum of each: (wav, name of the right song). By a fixed seed."""
+    band, songs, hums = Band(), [], []
+    even = [(name, f0) for name, f0 in suites.pop909(data) if int(name[3:]) % 2 == 0]
+    for row in np.random.default_rng(90).permutation(len(even)):
+        name, line = even[row]
+        rng = np.random.default_rng([91, int(row)])
+        whole = suites.notes_of(line)
+        notes = whole.between(float(whole.start_s[0]) - 1.0, float(whole.start_s[0]) - 1.0 + LENGTH_S)
+        part = suites.phrase(notes, float(rng.uniform(*HUM_S)), rng)
+        if len(notes) < 40 or part is None:
+            continue
+        lead = "sung" if rng.random() < SUNG else "played"
+        sound, hz, notes = _lead(notes, lead, band, rng)
+        backing = band.play(accompaniment(notes, rng), LENGTH_S)
+        n = min(len(sound), len(backing))
+        gain = 10 ** (rng.uniform(*LEVEL_DB) / 20) * _loudness(backing) / _loudness(sound)
+        mix = backing[:n] + gain * sound[:n]
+        path = folder / f"{name}.wav"
+        soundfile.write(path, 0.9 * mix / np.abs(mix).max(), RATE_HZ)
+        songs.append(Mixed(name, lead, path, hz, notes))
+        performance = perform(part, rng, HUMMER)
+        wav = folder / f"hum-{name}.wav"
+        soundfile.write(wav, voice.render(performance, rng, HUMMER), HUMMER.rate_hz)
+        hums.append((wav, name))
+        if len(songs) == count:
+            break
+    return songs, hums
+
+
+def _lead(notes: Notes, lead: str, band: Band, rng: np.random.Generator) -> tuple[Floats, Floats, Notes]:
+    """(n, 2) sound, what it sounds every 10 ms, and its notes."""
+    frames = round(LENGTH_S * 100)
+    if lead == "sung":
+        performance = perform(notes, rng, SINGER)
+        sound = voice.render(replace(performance, da=True), rng, SINGER)
+        hz = np.zeros(frames, np.float32)
+        hz[: len(performance.hz)] = performance.hz[:frames]
+        sung = performance.notes
+        padded = np.zeros((round(LENGTH_S * RATE_HZ), 2), np.float32)
+        padded[: len(sound)] = sound[: len(padded), None]
+        return padded, hz, sung
+    program = int(rng.choice(LEADS))
+    rows = list(zip(notes.start_s.tolist(), notes.end_s.tolist(), notes.midi.tolist(), strict=True))
+    events = [(a, b, program, round(midi), int(rng.integers(85, 115))) for a, b, midi in rows]
+    hz = np.zeros(frames, np.float32)
+    for a, b, midi in rows:
+        hz[round(a * 100) : round(b * 100)] = 440 * 2 ** ((round(midi) - 69) / 12)
+    return band.play(events, LENGTH_S), hz, notes
+
+
+def _loudness(sound: Floats) -> float:
+    """Root mean square of the parts that are not silent."""
+    power = np.square(sound).mean(axis=1)
+    return float(np.sqrt(power[power > 1e-6].mean()))
+
+
+def accuracy(song: Mixed, found: F0) -> tuple[float, float]:
+    """Raw pitch and overall accuracy (mir_eval)."""
+    from mir_eval import melody
+
+    def signed(hz: Floats, voiced: np.ndarray) -> np.ndarray:
+        return np.where(voiced, hz, -hz).astype(float)
+
+    n = min(len(song.hz), len(found.hz))
+    times = np.arange(n) * 0.01
+    scores = melody.evaluate(times, signed(song.hz[:n], song.hz[:n] > 0), times, signed(found.hz[:n], found.voiced[:n]))
+    return float(scores["Raw Pitch Accuracy"]), float(scores["Overall Accuracy"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=None)
+    parser.add_argument("--songs", type=int, default=40)
+    parser.add_argument("--trackers", nargs="*", default=["torchcrepe", "swiftf0", "mix"])
+    parser.add_argument("--out", type=Path, default=None)
+    asked = parser.parse_args()
+    model, _ = load_model("pretrained")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        songs, hums = render(Path(folder), suites.folder(asked.data), asked.songs)
+        kinds = np.array([next(song.lead for song in songs if song.name == right) for _, right in hums])
+        answers = {path.name: right for path, right in hums}
+        for name in ("the lead itself", *asked.trackers):
+            clock = time.process_time()
+            if name == "the lead itself":
+                lines = [F0(song.hz, (song.hz > 0).astype(np.float32), 0.01) for song in songs]
+            else:
+                tracker = make_tracker(F0Config(tracker=name))
+                lines = [track_file(tracker, song.path) for song in songs]
+            spent = time.process_time() - clock
+            ear = make_tracker(F0Config(tracker="swiftf0" if name == "the lead itself" else name), "hum")
+            index = search.build_index([(Song(s.name), f0) for s, f0 in zip(songs, lines, strict=True)], model)
+            queries = [search.make_query(path.name, track_file(ear, path), model) for path, _ in hums]
+            ranks = search.ranks_of(search.rank_all(queries, index, make_ranker(RankConfig(), index)), answers)
+            right = np.array([accuracy(song, f0) for song, f0 in zip(songs, lines, strict=True)])
+            for kind in ("sung", "played", "all"):
+                of_kind = np.array([kind in ("all", song.lead) for song in songs])
+                report = metrics.report(ranks[(kinds == kind) | (kind == "all")], len(songs))
+                rows.append(
+                    {
+                        "songs' tracker": name,
+                        "lead": kind,
+                        "hums": report.queries,
+                        "songs": report.songs,
+                        "raw pitch": f"{right[of_kind, 0].mean():.2f}",
+                        "overall": f"{right[of_kind, 1].mean():.2f}",
+                        "MRR@10": str(report.mrr),
+                        "top-1": str(report.top1),
+                        "CPU s a second": f"{spent / (LENGTH_S * len(songs)):.3f}" if kind == "all" else "",
+                    }
+                )
+                print(rows[-1], flush=True)
+    print(table(rows))
+    if asked.out:
+        asked.out.write_text(table(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
