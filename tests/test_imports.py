@@ -44,6 +44,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "runtime.doctor": ({"types"}, {"packaging"}),
     "runtime": ({"types"}, set()),
     "melody": (GROUND, PURE),
+    "audio.separate": (GROUND | {"audio", "runtime.pickled"}, {"numpy", "torch"}),
     "audio.mel": (GROUND | {"melody", "audio"}, PURE | {"librosa"}),
     "audio": (GROUND | {"melody"}, AUDIO | PURE),
     "synth": (GROUND | {"melody"}, PURE),

@@ -18,7 +18,7 @@ TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")  # that s
 class F0Config:
     """Audio -> f0."""
 
-    tracker: str = "torchcrepe"  # torchcrepe | crepe | swiftf0 | pyin
+    tracker: str = "torchcrepe"  # torchcrepe | crepe | swiftf0 | pyin | mix
     model: str = "tiny"  # of torchcrepe and crepe: tiny | full
     decoder: str = "weighted"  # how CREPE's 360 probabilities become one pitch: weighted | viterbi
     hop_s: float = 0.01
@@ -167,6 +167,7 @@ class FusionConfig:
 class IndexConfig:
     """Embeddings -> index."""
 
+    folder_tracker: str = "mix"  # of a folder of audio files, where nothing else is asked for: songs are mixes there
     engine: str = "exact"  # what finds neighbours: exact | ivf; an index of many songs is searched sooner by ivf
 
 

@@ -16,9 +16,9 @@ import soundfile
 
 from benchmarks.speed.memory import measured
 from humfind.audio.load import load, resample, stream
+from humfind.audio.spans import frames_of, spans
 from humfind.config import F0Config
 from humfind.f0 import TRACKERS, Tracker, decode, make_tracker, track_file, viterbi
-from humfind.audio.spans import frames_of, spans
 from humfind.types import F0, InputError, Recording
 
 CONFIGS = {
@@ -26,6 +26,7 @@ CONFIGS = {
     "viterbi": F0Config(decoder="viterbi", threads=1),
     "swiftf0": F0Config(tracker="swiftf0", threads=1),
     "pyin": F0Config(tracker="pyin"),
+    "mix": F0Config(tracker="mix", threads=1),
 }
 RSS_BUDGET_GB = 1.0
 
@@ -172,7 +173,7 @@ def test_where_tensorflow_is_missing_the_mend_is_said() -> None:
 
 
 def test_every_tracker_has_its_file() -> None:
-    assert set(TRACKERS) == {"torchcrepe", "crepe", "swiftf0", "pyin"}
+    assert set(TRACKERS) == {"torchcrepe", "crepe", "swiftf0", "pyin", "mix"}
 
 
 @pytest.mark.parametrize(("model", "length_s"), [("tiny", 4.0), ("full", 0.3)])

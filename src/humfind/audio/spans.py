@@ -6,12 +6,17 @@ same bytes as one that lies in memory, and an hour needs no more memory than a m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
 from humfind.types import Bools, Floats
 
+AHEAD = 2  # spans a thread that may wait for their turn
+Made = TypeVar("Made")
 SILENCE = 10 ** (-70 / 20)  # deviation within a frame, where full scale is 1: -70 dB
 
 
@@ -38,6 +43,21 @@ def spans(blocks: Iterable[Floats], hop: int, batch: int, lead: int, length: int
         yield span, min(left, batch)
         given += batch
         waiting = waiting[batch * hop :]
+
+
+def side_by_side(
+    spans: Iterable[tuple[Floats, int]], work: Callable[[Floats], Made], threads: int, start: Callable[[], None]
+) -> Iterator[tuple[Made, int]]:
+    """(``work`` of each span, its frames), in order, several spans at a time. start: called once in each thread."""
+    with ThreadPoolExecutor(threads, initializer=start) as pool:
+        ahead: deque[tuple[Future[Made], int]] = deque()  # few: their spans and results are memory
+        for span, frames in spans:
+            ahead.append((pool.submit(work, span), frames))
+            if len(ahead) > AHEAD * threads:
+                made, count = ahead.popleft()
+                yield made.result(), count
+        for made, count in ahead:
+            yield made.result(), count
 
 
 def frames_of(span: Floats, length: int, hop: int) -> Floats:

@@ -43,7 +43,10 @@ Checkpoint = Annotated[
     typer.Option("--model", help="pretrained | a model.safetensors [default: runs/<dataset>/model/]", metavar="CKPT"),
 ]
 Tracker = Annotated[
-    str, typer.Option(help="torchcrepe | crepe | swiftf0 | pyin [default: as the store was made, else torchcrepe]")
+    str,
+    typer.Option(
+        help="torchcrepe | crepe | swiftf0 | pyin | mix [default: the store's, else torchcrepe; of a folder mix]"
+    ),
 ]
 ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
 FEWEST_FILES = 64  # that may be open at once

@@ -87,10 +87,10 @@ class F0Cache:
         manifest = read_manifest(self.folder / split / kind)
         return asdict(manifest) if manifest else {}
 
-    def config(self) -> F0Config:
-        """How this store's f0 was made; the defaults where that is unknown."""
+    def config(self, default: F0Config | None = None) -> F0Config:
+        """How this store's f0 was made; ``default`` (that of F0Config) where that is unknown."""
         manifest = self.store.manifest if self.folder.is_dir() else None
-        return F0Config.of(asdict(manifest) if manifest else {})
+        return F0Config.of(asdict(manifest)) if manifest else default or F0Config()
 
     def extend(self, items: Sequence[Item], f0: F0Config, split: str, kind: str) -> dict[str, str]:
         """Track what is lacking; path -> reason of what could not be."""

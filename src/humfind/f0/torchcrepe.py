@@ -6,16 +6,14 @@ A frame quieter than ``spans.SILENCE`` needs no network: it has no pitch.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import metadata
 
 import numpy as np
 import torch
 
 from humfind.audio.load import resample
-from humfind.audio.spans import audible, frames_of, spans
+from humfind.audio.spans import audible, frames_of, side_by_side, spans
 from humfind.config import F0Config
 from humfind.f0 import decode
 from humfind.f0.crepe_network import BATCH, BINS, FRAME, Network
@@ -23,7 +21,6 @@ from humfind.runtime.cores import cores
 from humfind.types import F0, Floats, InputError, Recording
 
 RATE_HZ = 16_000
-AHEAD = 2  # batches a thread that may wait for their turn
 # of confidence: low, since a gap in a melody costs more than a breath tracked as a note;
 # measured by benchmarks/accuracy/trackers.py
 THRESHOLD = 0.35
@@ -63,18 +60,12 @@ class TorchCrepe:
         length = (BATCH - 1) * self.hop + FRAME
         before = torch.get_num_threads()
         # one torch thread in each of ours: batches side by side are faster than threads within a batch
-        with ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            ahead: deque[tuple[Future[Floats], int]] = deque()  # few: their spans and results are memory
-            try:
-                for span, frames in spans(blocks, self.hop, BATCH, FRAME // 2, length):
-                    ahead.append((pool.submit(self._batch, span), frames))
-                    if len(ahead) > AHEAD * self.threads:
-                        batch, count = ahead.popleft()
-                        yield batch.result()[:count]
-                for batch, count in ahead:
-                    yield batch.result()[:count]
-            finally:
-                torch.set_num_threads(before)
+        given = spans(blocks, self.hop, BATCH, FRAME // 2, length)
+        try:
+            for batch, count in side_by_side(given, self._batch, self.threads, lambda: torch.set_num_threads(1)):
+                yield batch[:count]
+        finally:
+            torch.set_num_threads(before)
 
     def _batch(self, span: Floats) -> Floats:
         frames = frames_of(span, FRAME, self.hop)

