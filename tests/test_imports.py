@@ -15,7 +15,7 @@ GROUND = {"types", "config", "runtime.cores", "runtime.printable", "metrics"}
 PURE = {"numpy", "scipy", "numba"}
 TABULAR = {"numpy", "pandas", "pyarrow"}
 TORCH = {"numpy", "torch", "pytorch_metric_learning"}
-AUDIO = {"soundfile", "soxr", "tqdm", "lameenc"}
+AUDIO = {"soundfile", "av", "mutagen", "soxr", "tqdm", "lameenc"}
 TRACKER_LIBRARIES = {
     "numpy",
     "torch",
@@ -56,7 +56,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "f0": (GROUND | {"audio", "runtime.plugins"}, TRACKER_LIBRARIES | AUDIO | PURE),
     "encoders": (GROUND | DISK | {"melody", "runtime.plugins"}, TORCH | {"safetensors"}),
     "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
-    "data": (LIGHT | {"synth", "melody"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
+    "data": (LIGHT | {"synth", "melody", "runtime.pickled"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
     "index": (GROUND | DISK | {"runtime.plugins"}, TABULAR | {"faiss", "numba", "safetensors"}),
     "training.losses": (GROUND, TORCH),
     "training.sampler": (GROUND, TORCH),

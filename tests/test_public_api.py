@@ -8,20 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_world import REPOSITORY
+from tiny_world import QUICK, REPOSITORY, f0_of, hum_of, melody, put_audio
 from toy import TOY_CONFIG, toy_examples
 
 import humfind
 from humfind.config import PRESETS
+from humfind.retrieval.indexing import write_index
 from humfind.types import F0
 
 README = REPOSITORY / "README.md"
 
 
-def script() -> str:
-    """README's Python block that trains."""
+def script(word: str) -> str:
+    """README's Python block with this word."""
     blocks = README.read_text("utf-8").split("```python\n")[1:]
-    found = [block.split("```")[0] for block in blocks if "hf.train(" in block]
+    found = [block.split("```")[0] for block in blocks if word in block]
     assert len(found) == 1
     return found[0]
 
@@ -41,6 +42,18 @@ def test_nothing_is_imported_before_it_is_used() -> None:
     assert [name for name in done.stdout.split() if name.startswith("humfind")] == ["humfind"]
 
 
+def test_the_search_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for i in range(3):
+        put_audio(tmp_path / f"music/{i}.wav", f0_of(melody(i)))
+    put_audio(tmp_path / "hum.wav", hum_of(1))
+    write_index(tmp_path / "music", tmp_path / "my-music", "public_test", model="pretrained", f0=QUICK)
+    exec(script("search_file("), {})
+    assert capsys.readouterr().out.startswith("1 ")
+
+
 def test_the_script_of_the_readme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,7 +64,7 @@ def test_the_script_of_the_readme(
         for one in toy_examples(songs=10, hums=2, seed=1, length_s=8)
         if isinstance(one.source, F0)
     ]
-    exec(script(), {"recordings": recordings})
+    exec(script("hf.train("), {"recordings": recordings})
     printed = capsys.readouterr().out
     assert printed.startswith("MRR@10 ")
     assert "(4 hums, 10 songs)" in printed

@@ -11,6 +11,12 @@ from humfind.types import InputError
 HOPS_S = (0.0005, 0.5)  # of an f0; outside, a hop is a slip: samples, or milliseconds
 MOST_FRAMES = 20_000  # of a window
 RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
+# of recordings: what libsndfile reads, and what the ffmpeg libraries do
+SOUNDFILE_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
+CONTAINER_SUFFIXES = frozenset(
+    {".m4a", ".m4b", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".caf", ".wv", ".ape", ".mpc"}
+)
+AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | CONTAINER_SUFFIXES
 TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")  # that say how an f0 was made
 
 
@@ -311,7 +317,7 @@ PRESETS: dict[str, ModelConfig] = {"small": ModelConfig(), "zalo2021": ZALO2021}
 
 # what a parameter may be, by its name in notebooks and commands
 CHOICES: dict[str, tuple[str, ...]] = {
-    "tracker": ("torchcrepe", "crepe", "swiftf0", "pyin"),
+    "tracker": ("torchcrepe", "crepe", "swiftf0", "pyin", "mix"),
     "crepe_model": ("tiny", "full"),
     "decoder": ("weighted", "viterbi"),
     "preset": ("small", "zalo2021"),

@@ -21,7 +21,7 @@ from humfind.config import ModelConfig
 from humfind.data.importers import melodies
 from humfind.data.zalo import load_split
 from humfind.index import Index, Song
-from humfind.retrieval import indexing, search
+from humfind.retrieval import answers, indexing, search
 from humfind.types import Embeddings, Windows
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
@@ -226,3 +226,26 @@ def test_recordings_that_have_not_changed_are_not_embedded_again(tmp_path):
     embedded.clear()
     search.build_index(changed, other, known=known)
     assert len(embedded) == 4, "another model takes nothing over"
+
+
+def test_files_that_differ_in_their_suffix_alone_are_songs_of_their_own(tmp_path, checkpoint):
+    for i, name in enumerate(("a.wav", "a.flac", "b.wav")):
+        put_audio(tmp_path / "music" / name, f0_of(melody(i)[:500]))
+    made, skipped = index(tmp_path / "music", tmp_path / "out", checkpoint)
+    assert (made.music_ids, skipped) == (("a.flac", "a.wav", "b"), {})
+
+
+def test_a_folder_is_taken_as_mixes_and_its_titles_from_tags(tmp_path, checkpoint):
+    from mutagen.flac import FLAC
+
+    put_audio(tmp_path / "music/a.flac", f0_of(melody(0)[:800]), 44_100)
+    tags = FLAC(tmp_path / "music/a.flac")
+    tags["title"], tags["artist"] = "A tune", "Somebody"
+    tags.save()
+    made, _ = indexing.index_of(tmp_path / "music", "public_test", model=checkpoint)
+    assert made.info.tracker["tracker"] == "mix"
+    assert made.title("a") == "Somebody - A tune"
+    put_audio(tmp_path / "hum.wav", hum_of(0, 1.0, 5.0))
+    made.save(tmp_path / "index")
+    _, ranking = answers.search_file(tmp_path / "hum.wav", tmp_path / "index")
+    assert ranking.music_ids == ("a",)

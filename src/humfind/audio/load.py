@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from humfind.audio.containers import Container
+from humfind.config import CONTAINER_SUFFIXES
 from humfind.types import Floats, InputError, Recording
 
 if TYPE_CHECKING:
@@ -43,10 +45,10 @@ class Survey:
 def load(path: str | Path) -> Recording:
     """A sound file as one channel (the mean of its channels), at its own rate.
 
-    Every format that libsndfile reads: wav, flac, mp3, ogg, opus ... Where the channels cancel in the mean,
-    the loudest of them. A file that is cut short is used as far as it goes, with a warning; samples far
-    outside [-1, 1] are scaled into it. Raises InputError when the file is missing, is not audio, holds no
-    samples, NaN, more than three hours or more samples than can be held.
+    Every format that libsndfile reads (wav, flac, mp3, ogg, opus ...), and m4a, aac, webm, mp4, wma and others by the
+    ffmpeg libraries. Where the channels cancel in the mean, the loudest of them. A file that is cut short is used as
+    far as it goes, with a warning; samples far outside [-1, 1] are scaled into it. Raises InputError when the file is
+    missing, is not audio, holds no samples, NaN, more than three hours or more samples than can be held.
     """
     path = Path(path)
     survey = _survey(path)
@@ -154,8 +156,8 @@ def _mono(path: Path, survey: Survey) -> Iterator[Floats]:
         raise _unreadable(path, error) from error
 
 
-def _forward(path: Path) -> SoundFile:
-    """A sound file that is only read onwards.
+def _forward(path: Path) -> SoundFile | Container:
+    """A sound file that is only read onwards: by libsndfile, or by the ffmpeg libraries what that one does not know.
 
     soundfile seeks after each block to where it already is, and an mp3 decoder that is sent anywhere forgets
     the bits that the next frame borrows: it says so on stderr and may get that frame wrong.
@@ -170,7 +172,12 @@ def _forward(path: Path) -> SoundFile:
         def seekable(self) -> bool:
             return False
 
-    return Forward(os.fsencode(path))  # soundfile itself encodes no name that is not UTF-8
+    try:
+        return Forward(os.fsencode(path))  # soundfile itself encodes no name that is not UTF-8
+    except soundfile.LibsndfileError:
+        if path.suffix.lower() not in CONTAINER_SUFFIXES:
+            raise
+        return Container(path)
 
 
 def _is_utf16(head: bytes) -> bool:
@@ -179,7 +186,7 @@ def _is_utf16(head: bytes) -> bool:
     return head.startswith(b"\xff\xfe") and letters.isascii() and any(letters) and not any(head[3::2])
 
 
-def _read(sound: SoundFile) -> Iterator[Floats]:
+def _read(sound: SoundFile | Container) -> Iterator[Floats]:
     """Blocks of (frames, channels)."""
     while len(block := sound.read(max(1, BLOCK_SAMPLES // sound.channels), dtype="float32", always_2d=True)):
         yield block

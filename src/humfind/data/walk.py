@@ -27,7 +27,7 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], li
 
     for place, _, names in os.walk(folder, onerror=closed):
         for path in (Path(place, name) for name in names):
-            if path.suffix.lower() not in suffixes:
+            if path.suffix.lower() not in suffixes or path.name.startswith("._"):  # a Mac's notes on a file
                 continue
             below = str(path.relative_to(folder))
             if not is_text(below):

@@ -26,6 +26,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from humfind.config import AUDIO_SUFFIXES
 from humfind.data.walk import NOT_TEXT, is_text
 from humfind.runtime.files import LARGEST_TABLE, require_file
 from humfind.runtime.printable import printable
@@ -36,9 +37,6 @@ KINDS = ("song", "hum")
 META_HEADER = ("music_id", "song_path", "hum_path")
 ANSWERS_HEADER = ("hum", "music_id")
 TEST_FOLDERS = {"song": "full_song", "hum": "hum"}
-AUDIO_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
-# what browsers and phones record: recordings too, though each has to be converted before it can be read
-OTHER_SUFFIXES = frozenset({".m4a", ".webm", ".mp4", ".aac", ".wma", ".amr", ".3gp"})
 NAMED = 3  # of the rows that a warning counts
 OUT = "they are left out"
 USED = "they are used as they are"
@@ -132,7 +130,7 @@ def stem(path: str) -> str:
     """``train/hum/0001.mp3`` -> ``0001``, in normal form; the suffix itself where nothing is before it."""
     name = normal_form(PurePosixPath(path.replace("\\", "/")).name)
     suffix = PurePosixPath(name).suffix
-    is_recording = suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES
+    is_recording = suffix.lower() in AUDIO_SUFFIXES
     return (is_recording and normal_form(name.removesuffix(suffix))) or name
 
 
@@ -379,7 +377,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_recording(file: Path) -> bool:
-    return file.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES and is_text(file.name)
+    return file.suffix.lower() in AUDIO_SUFFIXES and is_text(file.name)
 
 
 def _oddity(file: Path) -> str:

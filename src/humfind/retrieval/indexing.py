@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from humfind.config import F0Config, IndexConfig
+from humfind.config import AUDIO_SUFFIXES, F0Config, IndexConfig
 from humfind.data.identity import recorded
+from humfind.data.tags import read_title
 from humfind.data.walk import files_below
-from humfind.data.zalo import AUDIO_SUFFIXES, Item, load_split, read_titles, stem
+from humfind.data.zalo import Item, load_split, read_titles, stem
 from humfind.f0.extract import file_sha256
 from humfind.f0.load import F0Cache, F0Set, Skipped, load_f0, open_store
 from humfind.index import Index, index_folder
@@ -46,6 +48,7 @@ def index_of(
     is_audio = not is_store and store is None and not (source / split).is_dir()
     files = _audio_files(source) if is_audio else AudioFiles()
     encoder, model_path = load_model(model, (recorded(source) or source.parent) if is_store else source)
+    titles: dict[str, str] = {}
     if is_store:
         cache = F0Cache(source)
         rows = cache.read(split, "song")
@@ -56,8 +59,8 @@ def index_of(
         f0s = load_f0(parts.songs, split, "song", cache, f0)
         f0s = replace(f0s, skipped=f0s.skipped + list(parts.strays))
     else:
-        f0s = _folder(files, source, f0, keep)
-    songs = recordings(f0s.f0, read_titles(source))
+        f0s, titles = _folder(files, source, f0, keep)
+    songs = recordings(f0s.f0, titles | read_titles(source))
     made = search.build_index(songs, encoder, model_path, f0s.tracker, len(f0s.items), engine, known)
     return made, f0s.skipped
 
@@ -116,16 +119,21 @@ def _audio_files(folder: Path) -> AudioFiles:
     return AudioFiles(tuple(files), tuple(skipped))
 
 
-def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | None) -> F0Set:
-    """The f0 of the audio files below a folder; a song's id is its path below it, without the suffix.
+def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | None) -> tuple[F0Set, dict[str, str]]:
+    """The f0 of the audio files below a folder, and the titles that their tags give. A song's id is its path below the
+    folder, without the suffix where no other file differs in that alone.
 
     In the store, a row's key is the checksum of the file: files of one name stay apart, a file that has changed is
     tracked anew, and one that was moved is not.
     """
     below = (path.relative_to(folder).with_suffix("").as_posix() for path in audio.files)
-    names = [normal_form(name) or path.name.strip() for name, path in zip(below, audio.files, strict=True)]
-    twice = [a for a, b in zip(sorted(names), sorted(names)[1:], strict=False) if a == b]
-    if twice:
+    short = [normal_form(name) or path.name.strip() for name, path in zip(below, audio.files, strict=True)]
+    count = Counter(short)
+    names = [
+        name if count[name] == 1 else normal_form(path.relative_to(folder).as_posix())
+        for name, path in zip(short, audio.files, strict=True)
+    ]
+    if twice := [name for name, n in Counter(names).items() if n > 1]:  # by other letters for the same accents
         raise InputError(f"{folder}: two recordings are named {twice[0]}; rename one")
     cache = F0Cache(keep) if keep else None
     of_folder = F0Config(tracker=IndexConfig.folder_tracker)
@@ -146,7 +154,9 @@ def _folder(audio: AudioFiles, folder: Path, f0: F0Config | None, keep: Path | N
     reasons = {stem(path): reason for path, reason in f0s.skipped}
     items = tuple(FolderItem(name, name, None) for name in digests if digests[name] in by_digest)
     skipped += [(name, reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
-    return replace(f0s, items=items, f0_of=lambda item: f0s.f0_of(by_digest[digests[item.stem]]), skipped=skipped)
+    titles = {name: title for name, file in zip(names, audio.files, strict=True) if (title := read_title(file))}
+    made = replace(f0s, items=items, f0_of=lambda item: f0s.f0_of(by_digest[digests[item.stem]]), skipped=skipped)
+    return made, titles
 
 
 class FolderItem(Item):
