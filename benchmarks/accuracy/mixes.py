@@ -1,6 +1,7 @@
 """Songs as recordings: full mixes with a sung or a played lead, tracked and searched, tracker by tracker.
 
-    python -m benchmarks.accuracy.mixes [--data FOLDER] [--songs 40] [--trackers NAME ...] [--out FILE.md]
+    python -m benchmarks.accuracy.mixes [--data FOLDER] [--songs 40] [--seed 0] [--trackers NAME ...]
+                                       [--out FILE.md]
 
 A song is a minute of an even-numbered melody of POP909 (FOLDER: see benchmarks/accuracy/suites.py), 44.1 kHz stereo:
 the lead sung by a simulated open voice or played by an instrument of TimGM6mb, -3 to +3 dB beside a band of the same
@@ -133,13 +134,13 @@ def accompaniment(notes: Notes, rng: np.random.Generator) -> list[tuple[float, f
     return events
 
 
-def render(folder: Path, data: Path, count: int) -> tuple[list[Mixed], list[tuple[Path, str]]]:
-    """The songs, and a hum of each: (wav, name of the right song). By a fixed seed."""
+def render(folder: Path, data: Path, count: int, seed: int = 0) -> tuple[list[Mixed], list[tuple[Path, str]]]:
+    """The songs, and a hum of each: (wav, name of the right song). seed: other songs, voices and instruments."""
     band, songs, hums = Band(), [], []
     even = [(name, f0) for name, f0 in suites.pop909(data) if int(name[3:]) % 2 == 0]
-    for row in np.random.default_rng(90).permutation(len(even)):
+    for row in np.random.default_rng(90 + 1000 * seed).permutation(len(even)):
         name, line = even[row]
-        rng = np.random.default_rng([91, int(row)])
+        rng = np.random.default_rng([91 + 1000 * seed, int(row)])
         whole = suites.notes_of(line)
         notes = whole.between(float(whole.start_s[0]) - 1.0, float(whole.start_s[0]) - 1.0 + LENGTH_S)
         part = suites.phrase(notes, float(rng.uniform(*HUM_S)), rng)
@@ -207,13 +208,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--songs", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trackers", nargs="*", default=["torchcrepe", "swiftf0", "mix"])
     parser.add_argument("--out", type=Path, default=None)
     asked = parser.parse_args()
     model, _ = load_model("pretrained")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        songs, hums = render(Path(folder), suites.folder(asked.data), asked.songs)
+        songs, hums = render(Path(folder), suites.folder(asked.data), asked.songs, asked.seed)
         kinds = np.array([next(song.lead for song in songs if song.name == right) for _, right in hums])
         answers = {path.name: right for path, right in hums}
         for name in ("the lead itself", *asked.trackers):

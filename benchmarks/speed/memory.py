@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 RATE_HZ = 44_100
-TRACKERS = ("torchcrepe", "torchcrepe:viterbi", "swiftf0", "pyin", "crepe")
+TRACKERS = ("torchcrepe", "torchcrepe:viterbi", "swiftf0", "mix", "pyin", "crepe")
 MEASURE = """
 import sys
 from benchmarks.speed.side_by_side import peak_gb

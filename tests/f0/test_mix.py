@@ -72,9 +72,7 @@ def test_where_nobody_sings_the_mix_is_tracked():
 
 def test_a_song_that_is_sung_in_its_second_half_alone():
     n, half = 12_000, 6_000
-    lines = {
-        name: F0(np.full(n, hz, np.float32), np.ones(n, np.float32), 0.01) for name, hz in (("v", 300), ("m", 100))
-    }
+    lines = {hz: F0(np.full(n, hz, np.float32), np.ones(n, np.float32), 0.01) for hz in (300, 100)}
     mix_power = np.ones(n, np.float32)
     voice_power = np.where(np.arange(n) < half, 0.01, 0.5).astype(np.float32)
     found = choose(lines[300], lines[100], voice_power, mix_power)
@@ -114,6 +112,13 @@ def test_the_voice_is_as_long_as_the_mix_whatever_the_blocks_and_threads(threads
     found = np.concatenate(list(VoiceSeparator(threads).voice(parts)))
     assert len(whole) == len(sound)
     assert whole.tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("frames", [479, 480, 481])
+def test_the_voice_is_as_long_as_the_mix_at_the_end_of_a_span(frames):
+    sound = np.full(frames * 1024 + 5, 0.1, np.float32)
+    assert sum(len(block) for block in VoiceSeparator(2).voice([sound])) == len(sound)
+    assert len(make_tracker(CONFIG)(Recording(sound, RATE_HZ)).hz) == 1 + len(sound) // 441
 
 
 @pytest.mark.parametrize("samples", [0, 1, 500, 5000])

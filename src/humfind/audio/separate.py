@@ -63,8 +63,8 @@ class VoiceSeparator:
         batch = FRAMES - 2 * MARGIN
         cut = spans(counted(), HOP, batch, lead, (FRAMES - 1) * HOP + FFT)
         try:  # one torch thread in each of ours, so that their number changes no bit
-            for found, frames in side_by_side(cut, self._separate, self.threads, lambda: torch.set_num_threads(1)):
-                wanted = batch * HOP if frames == batch else max(0, received - given)
+            for found, _ in side_by_side(cut, self._separate, self.threads, lambda: torch.set_num_threads(1)):
+                wanted = min(batch * HOP, received - given)
                 part = found[lead : lead + wanted].copy()
                 given += len(part)
                 yield part
