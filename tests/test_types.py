@@ -69,3 +69,22 @@ def test_lengths():
 
 def test_a_ranking_may_be_empty():
     assert Ranking("q", ()).music_ids == ()
+
+
+@pytest.mark.parametrize(
+    ("probability", "here", "verdict"),
+    [
+        (0.9, 0.95, "found"),
+        (0.8, 0.8, "found"),
+        (0.79, 0.95, "one of these"),
+        (0.3, 0.5, "one of these"),
+        (0.3, 0.49, "not here"),
+        (None, None, None),
+    ],
+)
+def test_a_verdict_says_how_sure_a_ranking_is(probability, here, verdict):
+    assert Ranking("q", (Answer("a", 1.0, probability),), here).verdict == verdict
+
+
+def test_the_verdict_of_no_answers():
+    assert Ranking("q", (), 0.0).verdict == "not here"

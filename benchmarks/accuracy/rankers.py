@@ -7,8 +7,8 @@ top-10, the paired difference in MRR to ``fusion``. Below, a row a suite: the re
 median time a query of ``fusion`` (f0 to ranking, index built), and how the first answer's probability is meant, with
 the right song there and with it taken away. Then the causes of the hums whose right song is not first; with
 --distractors, MRR among pop songs that training saw and did not see apart. ``dtw``, ``sequence`` and ``fusion`` are
-read off one search, whose numbers are the rankers' own (tests/rankers/test_alignment_rankers.py). ``shortlist``, by
---rankers: ``fusion`` as it is beyond 4,000 recordings.
+read off one search, whose numbers are the rankers' own (tests/rankers/test_alignment_rankers.py). By --rankers:
+``shortlist``, ``fusion`` as it is beyond 4,000 recordings; ``one-path``, ``fusion`` without skips and jumps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy import suites
 from humfind import metrics
-from humfind.config import FusionConfig, RankConfig
+from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Index, Song
 from humfind.rankers import Fusion, make_ranker
 from humfind.rankers.dtw.ranker import Evidence
@@ -38,6 +38,8 @@ from humfind.types import Ints, Query
 FIRST_STAGE = 100
 READ_OFF = ("sequence", "dtw", "fusion")
 RANKERS = ("nearest", *READ_OFF)
+ONE_PATH = "one-path"  # fusion whose alignment neither skips nor jumps
+NEVER = 1e6  # a cost
 SHORT = "shortlist"  # fusion as it is beyond FusionConfig.exhaustive recordings, on a suite that has fewer
 TOP = 10
 Row = dict[str, Any]
@@ -85,7 +87,9 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
     fusion = Fusion(index)
     fusion.rank(queries[0][0], TOP)  # warm-up
     short = Fusion(index, replace(RankConfig(), fusion=replace(FusionConfig(), exhaustive=0)))
-    found: dict[str, list[int]] = {name: [] for name in (*READ_OFF, SHORT, "seen", "unseen")}
+    unbroken = RankConfig(dtw=replace(DtwConfig(), skip=NEVER, jump=NEVER))
+    others = {SHORT: short} | ({ONE_PATH: Fusion(index, unbroken)} if ONE_PATH in rankers else {})
+    found: dict[str, list[int]] = {name: [] for name in (*READ_OFF, SHORT, ONE_PATH, "seen", "unseen")}
     seconds, stated, gone, causes = [], [], [], Counter[str]()
     for query, music_id in queries:
         right = index.music_ids.index(music_id)
@@ -97,16 +101,17 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
             "dtw": by_song(index, aligned.log_e),
             "fusion": by_song(index, fusion.weigh(aligned, ordered)),
         }
-        if SHORT in rankers:
-            scores[SHORT] = by_song(index, short.weigh(*short.witnesses(query)))
+        for name, other in others.items():
+            if name in rankers:
+                scores[name] = by_song(index, other.weigh(*other.witnesses(query)))
         for name, log_e in scores.items():
             found[name].append(rank_of(log_e, right))
         whole = scores["fusion"]
         for name, out in (("seen", 0), ("unseen", 1)):
             found[name].append(rank_of(np.where(_pop(index, answers) == out, np.inf, whole), right))
-        stated.append(float(probabilities(whole, fusion.weights.none).max()))
+        stated.append(float(probabilities(whole, fusion.none(query)).max()))
         without = np.where(np.arange(len(whole)) == right, np.inf, whole)
-        gone.append(float(probabilities(without, fusion.weights.none).max()))
+        gone.append(float(probabilities(without, fusion.none(query)).max()))
         if found["fusion"][-1] > 1:
             causes[cause(query, right, fusion, aligned, found["sequence"][-1])] += 1
     ranks: dict[str, Ints] = {name: _within(found[name]) for name in found}
@@ -121,14 +126,16 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
         counts = {"suite": suite.name, "ranker": name, "hums": report.queries, "songs": report.songs}
         rows.append(counts | {key: str(value) for key, value in figures.items()})
     apart = np.mean(np.array(stated)[:, None] > np.array(gone)[None]) + 0.5 * np.mean(np.equal.outer(stated, gone))
+    firsts = np.array(found["fusion"])
     about = {
         "suite": suite.name,
         "windows, recall@100": f"{np.mean(np.array(found['sequence']) <= FIRST_STAGE):.3f}",
         "index, s": f"{index_s:.0f}",
         "s a query": f"{np.median(seconds):.2f}",
         "stated, song there": f"{np.mean(stated):.2f}",
-        "right": f"{np.mean(np.array(found['fusion']) == 1):.2f}",
+        "right": f"{np.mean(firsts == 1):.2f}",
         "stated, song taken away": f"{np.mean(gone):.2f}",
+        "stated minus right, of both": f"{(np.mean(stated) + np.mean(gone) - np.mean(firsts == 1)) / 2:+.2f}",
         "there or not, area under ROC": f"{apart:.3f}",
         "causes": dict(causes.most_common()),
     }
@@ -163,7 +170,7 @@ def main() -> None:
     parser.add_argument("--model", default="pretrained", help="pretrained or a model.safetensors")
     parser.add_argument("--hums", type=int, default=100, help="of each suite, drawn by a fixed seed")
     parser.add_argument("--suites", nargs="*", default=list(suites.SUITES), choices=list(suites.SUITES))
-    parser.add_argument("--rankers", nargs="*", default=list(RANKERS), choices=[*RANKERS, SHORT])
+    parser.add_argument("--rankers", nargs="*", default=list(RANKERS), choices=[*RANKERS, SHORT, ONE_PATH])
     parser.add_argument("--distractors", action="store_true", help="also among seen and unseen pop songs apart")
     parser.add_argument("--out", type=Path, default=None, help="the tables as Markdown; a .json beside it")
     asked = parser.parse_args()

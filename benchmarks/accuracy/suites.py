@@ -149,6 +149,27 @@ def phrase(notes: Notes, seconds: float, rng: np.random.Generator) -> Notes | No
     return part if len(part) >= 8 else None
 
 
+def long_hum(notes: Notes, seconds: float, rng: np.random.Generator) -> Notes:
+    """What somebody hums who goes on: passages of 5 to 16 s from starts of phrases, with pauses of 0.2 to 2 s between
+    them; after each, the next passage, the same once more, or any."""
+    gaps = notes.start_s[1:] - notes.end_s[:-1]
+    starts = np.concatenate([notes.start_s[:1], notes.start_s[1:][gaps > 0.3]])
+    starts = starts[starts <= max(notes.start_s[0], notes.end_s[-1] - 4.0)]
+    parts, now, at = [], 0.0, float(rng.choice(starts))
+    while now < seconds:
+        length = float(rng.uniform(5, 16))
+        passage = notes.between(at, at + min(length, seconds - now + 1))
+        passage = passage.without_waits(1.5 if rng.random() < 0.4 else 0.6)
+        parts.append((passage.start_s + now, passage.end_s + now, passage.midi))
+        now += float(passage.end_s[-1]) + float(rng.uniform(0.2, 2))
+        after, way = starts[starts >= at + length - 0.5], rng.random()
+        if way < 0.5 and len(after):
+            at = float(after[0])
+        elif way < 0.75:
+            at = float(rng.choice(starts))
+    return Notes(*(np.concatenate(column).astype(np.float32) for column in zip(*parts, strict=True)))
+
+
 def _hums(songs: list[tuple[str, Notes]], each: int, length_s: tuple[float, float], seed: int) -> list[Any]:
     hums = []
     for row, (music_id, notes) in enumerate(songs):
@@ -184,6 +205,21 @@ def popmix(data: Path) -> Suite:
     return Suite("pop-mix-simulated", tuple(songs), tuple(_hums(hummed, 2, (8.0, 25.0), 4)))
 
 
+def poplong(data: Path) -> Suite:
+    """Each fifth even pop song as a tracker of whatever is loudest would find it, fills in its rests and all, the
+    others clean; simulated hums of 13 to 61 s that pause, repeat and go on elsewhere."""
+    songs, hums = [], []
+    for row, (music_id, f0) in enumerate(pop909(data)):
+        rng = np.random.default_rng([6, row])
+        if int(music_id[3:]) % 10 != 8:
+            songs.append((music_id, f0))
+            continue
+        songs.append((music_id, f0_of(heard_in_mix(f0.hz, HOP_S, rng, float(rng.uniform(0.2, 0.8))))))
+        part = long_hum(notes_of(f0), float(np.exp(rng.uniform(*np.log((13, 61))))), rng)
+        hums.append((f"{music_id}_0", music_id, f0_of(perform(part, rng, HummerConfig()).hz)))
+    return Suite("pop-long-simulated", tuple(songs), tuple(hums))
+
+
 def mtc(data: Path) -> Suite:
     """Tune families: half of the variants are songs, at one nominal tempo; simulated hums of the other half, at a
     tempo that people sing. Any variant of the family is right."""
@@ -210,6 +246,7 @@ SUITES: dict[str, Callable[[Path], Suite]] = {
     "mast-fail": lambda data: mast(data, "fail"),
     "medley-mix-simulated": medley,
     "pop-mix-simulated": popmix,
+    "pop-long-simulated": poplong,
     "mtc-variants-simulated": mtc,
 }
 

@@ -122,11 +122,12 @@ def stretches(count: int = 400, frames: int = 190, rows: int = 70) -> Pair:
     level = ((np.cumsum(rng.integers(-3, 4, count * frames))) % LEVELS).astype(np.int16)
     phrase = rng.random(count * frames) < 0.1
     costs = np.round(200 * dtw.local_costs(0.6, 0.15)).astype(np.int16)
-    hum, first = rng.integers(0, kernel.PITCHES, rows), frames * np.arange(count)
+    hum = kernel.Hum(rng.integers(0, kernel.PITCHES, rows), np.full(rows, kernel.NEXT), 32)
+    first = frames * np.arange(count)
     per_block = round(evalue.BLOCK_S / DtwConfig.frame_s)
     blocks = ends_of([-(-frames // per_block)] * count)
     best, key = np.zeros((2, blocks[-1]), np.int16), np.zeros((2, blocks[-1]), np.int64)
-    penalties = kernel.Penalties(*(np.int16(200 * cost) for cost in (6.0, 3.0, 0.3, 0.4)))
+    penalties = kernel.Penalties(*(np.int16(200 * cost) for cost in (6.0, 3.0, 0.3, 0.4, 8.0, 8.0)))
     songs, where = kernel.Frames(level, phrase, phrase), kernel.Stretches(first, first + frames, blocks, per_block)
 
     def align(*chosen: Ints) -> None:

@@ -147,6 +147,12 @@ class DtwConfig:
     slower: float = 0.4  # at half
     off_start: float = 6.0  # cost of beginning elsewhere than a phrase of the song does
     off_end: float = 3.0  # of ending so
+    # where a hum pauses, it may go on later in the song, by so many seconds at most: a mix's line has fills there
+    skip: float = 8.0
+    skip_s: float = 4.0
+    # and, where it has gone on for so long and will, anywhere in the song: people repeat and leave out
+    jump: float = 8.0
+    piece_s: float = 4.0
     # hum seconds a song second, about which the tempo may wander by 2; the last two are for sheets of unknown tempo
     tempos: tuple[float, ...] = (1.0, 0.5, 2.0, 0.25, 4.0)
     other_tempo: float = 3.0  # added to the log E-value for each octave of tempo from 1
@@ -158,15 +164,16 @@ class DtwConfig:
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Weights of the log E-values, fitted by ``benchmarks/accuracy/fit_fusion.py``. none: of "no song of the index"."""
+    """Weights of the log E-values, fitted by ``benchmarks/accuracy/fit_fusion.py``. none: of "no song of the index",
+    where it has 1,000."""
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     directions: int = 32  # along which every other window is compared first
     likely: int = 3000  # places of 8 s: the best of these, compared along all directions
     shortlist: int = 300  # the best of those, where the hum is aligned
-    dtw: float = 0.72
-    sequence: float = 0.691
-    none: float = -10.099
+    dtw: float = 0.668
+    sequence: float = 0.587
+    none: float = -9.549
 
 
 @dataclass(frozen=True)

@@ -228,13 +228,17 @@ class Match:
     """Where in the song the hum was found, and how it was sung.
 
     start_s, end_s: seconds of the song. semitones: add to the hum to reach the song's pitch.
-    tempo_ratio: hum seconds a song second.
+    tempo_ratio: hum seconds a song second. hum_start_s: second of the hum from which on it lies there: what comes
+    before is silence, or another part of the song. path: (second of the hum, second of the song) of each step of the
+    alignment, where there is one.
     """
 
     start_s: float
     end_s: float
     semitones: float
     tempo_ratio: float
+    hum_start_s: float = 0.0
+    path: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -250,12 +254,19 @@ class Answer:
     match: Match | None = None
 
 
+SURE, LIKELIER_HERE = 0.8, 0.5  # probabilities from which a song is found, and from which it is in the index at all
+
+
 @dataclass(frozen=True)
 class Ranking:
-    """The answers to one query, best first: distinct songs, scores not increasing."""
+    """The answers to one query, best first: distinct songs, scores not increasing.
+
+    here: the probability that the hummed song is in the index at all; None where the ranker is not calibrated.
+    """
 
     query: str
     answers: tuple[Answer, ...]
+    here: float | None = None
 
     def __post_init__(self) -> None:
         ids = self.music_ids
@@ -266,3 +277,14 @@ class Ranking:
     @property
     def music_ids(self) -> tuple[str, ...]:
         return tuple(answer.music_id for answer in self.answers)
+
+    @property
+    def verdict(self) -> str | None:
+        """``found``: the first song is it. ``one of these``: the song is likelier in the index than not. ``not here``.
+        None where the ranker is not calibrated."""
+        if self.here is None:
+            return None
+        if self.here < LIKELIER_HERE:
+            return "not here"
+        first = self.answers[0].probability if self.answers else None
+        return "found" if first is not None and first >= SURE else "one of these"

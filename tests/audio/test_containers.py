@@ -12,7 +12,7 @@ from mutagen.mp4 import MP4
 
 from humfind.audio import load as loading
 from humfind.audio.load import load, stream
-from humfind.data.tags import read_title
+from humfind.data.tags import Tags, read_tags
 from humfind.data.walk import files_below
 from humfind.types import InputError
 
@@ -86,11 +86,11 @@ def test_titles_come_from_tags(tmp_path: Path) -> None:
     tags = MP4(tmp_path / "a.m4a")
     tags["\xa9nam"], tags["\xa9ART"] = "Ma chanson", "Ba\u0300 Huye\u0302\u0323n"
     tags.save()
-    assert read_title(tmp_path / "a.m4a") == "B\u00e0 Huy\u1ec7n - Ma chanson", "in normal form"
+    assert read_tags(tmp_path / "a.m4a") == Tags("Ma chanson", "B\u00e0 Huy\u1ec7n"), "in normal form"
     soundfile.write(tmp_path / "b.wav", np.zeros(100), 8000)
-    assert read_title(tmp_path / "b.wav") == ""
+    assert read_tags(tmp_path / "b.wav") == Tags()
     (tmp_path / "c.mp3").write_bytes(b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + b"\xff" * 50)
-    assert read_title(tmp_path / "c.mp3") == ""
+    assert read_tags(tmp_path / "c.mp3") == Tags()
 
 
 def test_notes_that_a_mac_leaves_are_passed_over(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def with_nan(path: Path) -> None:
     write_sound(path, samples, subtype="FLOAT")
 
 
-SILENT = "without f0: public_test/hum/0007.wav: silent: no frame has a pitch"
+SILENT = "skipped: public_test/hum/0007.wav: silent: no frame has a pitch"
 HEARD = "4 hums, 12 songs"
 hums("empty file", "(0 bytes; ", lambda p: p.write_bytes(b""))
 hums("header without samples", "no audio frames (44 bytes); delete it", lambda p: write_sound(p, tone(length_s=0)))
@@ -191,7 +191,7 @@ hums("silence", SILENT, lambda p: write_sound(p, np.zeros(RATE_HZ)))
 hums("direct current only", SILENT, lambda p: write_sound(p, np.full(RATE_HZ * 3, 0.5)))
 hums(
     "white noise",
-    "without f0: public_test/hum/0007.wav: too short",
+    "skipped: public_test/hum/0007.wav: too short",
     lambda p: write_sound(p, 0.1 * np.random.default_rng(0).standard_normal(RATE_HZ * 3)),
 )
 hums("truncated wav", "cut short; the 1.5 s that are there are used", lambda p: half(p, tone()), skipped=False)
@@ -270,7 +270,7 @@ def _(world: World) -> list[str]:
     return world.search(world.root / "none.wav")
 
 
-@case("a song that cannot be read", "a song", 0, "without f0: public_test/full_song/0099.wav: cannot be read as audio")
+@case("a song that cannot be read", "a song", 0, "skipped: public_test/full_song/0099.wav: cannot be read as audio")
 def _(world: World) -> list[str]:
     write_text(world.data / "public_test/full_song/0099.wav", b"no")
     return world.predict()
@@ -500,7 +500,7 @@ def cut(path: Path) -> None:
 
 
 indexes("another model's", "not with this model; build it again", altered(model_checksum="0" * 64))
-indexes("another format's", "not of format version 3; build the index again", altered(format_version=9))
+indexes("another format's", "not of format version 4; build the index again", altered(format_version=9))
 indexes("a number for its configuration", "config is 5; build the index again", altered(config=5))
 indexes("index.json not JSON", "not JSON", lambda f: (f / "index.json").write_text("{"))
 indexes("no index.json", "not an index; build one with: humfind index", lambda f: (f / "index.json").unlink())
@@ -571,6 +571,9 @@ given("a missing argument", "Missing argument 'DATA'; see: humfind train --help"
 given("a missing option", "Missing option '--index'", "search", "x")
 given("a number out of range", "Invalid value for '--top'", "search", "x", "--index", "y", "--top", "0")
 given("a word for a number", "Invalid value for '--steps'", "train", "x", "--steps", "many")
+given("a picture that is no PNG", "hum.jpg: not a .png; name one, for example hum.png", "search",
+      str(REPOSITORY / "README.md"), "--index", "y", "--plot", "hum.jpg")  # fmt: skip
+given("no index to listen for", "nowhere: not an index; build one with", "listen", "--index", "nowhere")
 given("an unknown preset", "preset=huge: unknown; choose one of small", "train", "x", "--preset", "huge")
 given("an unknown size", "size 'huge': unknown; choose one of", "demo-data", "--out", "x", "--size", "huge")
 given("a parameter without a value", "-p steps: not name=value", "run", "-p", "steps")
@@ -709,7 +712,7 @@ def test_names_join_however_their_accents_are_written(world, capfd, monkeypatch,
     with (world.data / "public_test/answers.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("hum", "music_id"), cells])
     status, out, err = main(world.predict(), capfd, monkeypatch, False)
-    assert (status, err.count("without f0")) == (0, 0), err
+    assert (status, err.count("skipped")) == (0, 0), err
     assert "MRR@10 1.000" in out
 
 
@@ -724,7 +727,7 @@ def test_a_meta_row_finds_its_file_however_its_accents_are_written(world, capfd,
     status, out, err = main(command, capfd, monkeypatch, False)
     assert status == 0
     assert "train/hum: 1 tracked" in out
-    assert "without f0" not in err
+    assert "skipped" not in err
 
 
 @pytest.mark.parametrize("module", ["numba", "swift_f0"])
@@ -780,4 +783,4 @@ def test_silent_recordings_are_told_in_a_folder_of_audio(world, capfd, monkeypat
     command = ["index", str(world.root / "music"), "--model", str(world.model), "--tracker", "swiftf0"]
     status, out, err = main([*command, "--out", str(world.root / "new")], capfd, monkeypatch, False)
     assert (status, "1 songs" in out) == (0, True)
-    assert "without f0: quiet: silent" in err
+    assert "skipped: quiet: silent" in err

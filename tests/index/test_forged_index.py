@@ -29,7 +29,7 @@ from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index, Song
 from humfind.index.folder import SCHEMAS
 from humfind.retrieval import search
-from humfind.retrieval.query import load_query
+from humfind.retrieval.query import load_queries
 from humfind.types import InputError, Windows
 
 CONFIG = ModelConfig(encoder=ResNet1dConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6))
@@ -94,7 +94,7 @@ def test_numbers_of_index_json(folder, tmp_path, place, value):
         Index.load(folder)
     if place == "tracker.hop_s":  # which the process that reads the hum takes from there itself
         with bounded():
-            load_query(tmp_path / "hum.wav", folder)
+            load_queries([tmp_path / "hum.wav"], folder)
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**18, True, 1.5, None, float("nan")], ids=repr)
@@ -161,7 +161,16 @@ def lists(values: pa.Array) -> pa.Array:
 
 def same(name: str, rows: int, **values: Any) -> pa.Table:
     """A table of one row's values."""
-    row = {"id": "1", "title": "", "source": "", "checksum": "", "length_s": 1.0, "recording": 0} | values
+    row = {
+        "id": "1",
+        "title": "",
+        "artist": "",
+        "album": "",
+        "source": "",
+        "checksum": "",
+        "length_s": 1.0,
+        "recording": 0,
+    } | values
     columns = {field: pa.array([row.get(field, 1.0)] * rows, SCHEMAS[name].field(field).type)
                for field in SCHEMAS[name].names}  # fmt: skip
     return pa.table(columns, schema=SCHEMAS[name])
@@ -231,7 +240,7 @@ def test_what_is_no_regular_file(folder, tmp_path, place, kind):
         Index.load(folder)
     if place in ("index.json", "the folder"):
         with bounded():
-            load_query(tmp_path / "hum.wav", folder)
+            load_queries([tmp_path / "hum.wav"], folder)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ MODEL = PlainModel()
 
 @pytest.fixture(scope="module")
 def index():
-    songs = [(Song(f"Bài hát {i}", f"Title, {i}", f"full_song/{i}.mp3"), f0_of(melody(i))) for i in range(5)]
+    songs = [(Song(f"Bài hát {i}", f"Title, {i}", source=f"full_song/{i}.mp3"), f0_of(melody(i))) for i in range(5)]
     return search.build_index(songs, MODEL, "runs/demo/model.safetensors", {"name": "torchcrepe"})
 
 
@@ -87,8 +87,8 @@ def edit(path, **values):
 DAMAGE = {
     "no folder": (lambda f: [file.unlink() for file in f.iterdir()], "not an index"),
     "not json": (lambda f: (f / "index.json").write_text("{"), "not JSON"),
-    "other format": (lambda f: edit(f / "index.json", format_version=99), "format version 3"),
-    "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 3}'), "lacks"),
+    "other format": (lambda f: edit(f / "index.json", format_version=99), "format version 4"),
+    "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 4}'), "lacks"),
     "other counts": (lambda f: edit(f / "index.json", windows=3), "index.json says 3"),
     "cut parquet": (lambda f: cut(part(f, "windows")), r"windows-\w+\.parquet: not a whole"),
     "cut vectors": (lambda f: cut(part(f, "vectors")), r"vectors-\w+\.npy: not a whole"),

@@ -14,7 +14,7 @@ import pytest
 
 from humfind.index import Entry, Index, IndexInfo, Song
 from humfind.retrieval import answers
-from humfind.retrieval.query import HumQuery
+from humfind.retrieval.query import HumQueries
 from humfind.types import Contour, Embeddings, InputError, Query, Windows
 
 SONGS, FRAMES, DIM = 12, 40, 8
@@ -147,7 +147,7 @@ def test_an_index_of_the_format_before_is_built_again(tmp_path):
     for part, name in parts.items():
         (tmp_path / name).rename(tmp_path / f"{part}{'.faiss' if part == 'vectors' else '.parquet'}")
     (tmp_path / "index.json").write_text(json.dumps(about | {"format_version": 2}))
-    with pytest.raises(InputError, match="not of format version 3; build the index again"):
+    with pytest.raises(InputError, match="not of format version 4; build the index again"):
         Index.load(tmp_path)
     version(2).save(tmp_path)
     assert len(files_of(tmp_path)) == 6
@@ -173,6 +173,6 @@ def test_a_hum_and_an_index_of_two_versions_give_no_answer(tmp_path):
     query = Query("hum.wav", windows_of(1), Embeddings(np.ones((3, DIM), np.float32)), line.length_s, line)
     expected = (("torchcrepe", "1", "built anew while the hum was read"), ("swiftf0", "2", "not with this model"))
     for tracker, checksum, words in expected:
-        made = HumQuery(query, checksum, {"tracker": tracker})
+        made = HumQueries((query,), checksum, {"tracker": tracker})
         with pytest.raises(InputError, match=words):
-            answers.search_file(tmp_path / "hum.wav", tmp_path / "index", query=lambda made=made: made)
+            answers.search_files([tmp_path / "hum.wav"], tmp_path / "index", queries=lambda made=made: made)

@@ -22,7 +22,7 @@ from humfind.rankers.dtw.ranker import Stretches
 from humfind.rankers.fusion import probabilities
 from humfind.rankers.window_matching import Diagonal, Projected, WindowTable, groups
 from humfind.retrieval import search
-from humfind.types import Contour, InputError
+from humfind.types import F0, Contour, InputError
 
 SONGS = 30
 CONFIG = DtwConfig()
@@ -55,7 +55,7 @@ def test_a_silent_contour_has_an_empty_line():
     assert len(line.level) == len(line.first) == len(line.last) == 0
 
 
-def plain_dtw(song, start, end, hum, key):
+def plain_dtw(song, start, end, hum, key, resume=(), reach=1):
     """The recursion as written in the module's head, cell by cell: the cheapest end of each frame of the song."""
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
 
@@ -64,7 +64,14 @@ def plain_dtw(song, start, end, hum, key):
 
     n, m = len(hum), len(song)
     total = np.full((n, m), np.inf)
+    open_at, close_at = np.where(start, 0, CONFIG.off_start), np.where(end, 0, CONFIG.off_end)
     for i in range(n):
+        if i and len(resume) and resume[i] != kernel.NEXT:
+            before = total[i - 1].copy()
+            skipped = [min(before[max(0, j - reach + 1) : j + 1]) + CONFIG.skip for j in range(m)]
+            total[i - 1] = np.minimum(before, skipped)
+            if resume[i] == kernel.JUMP:
+                total[i - 1] = np.minimum(total[i - 1], np.min(before + close_at) + CONFIG.jump + open_at)
         for j in range(m):
             if i == 0:
                 total[i, j] = local(i, j) + (0 if start[j] else CONFIG.off_start)
@@ -73,28 +80,34 @@ def plain_dtw(song, start, end, hum, key):
             ways += [total[i - 1, j - 2] + CONFIG.faster] if j >= 2 else []
             ways += [total[i - 2, j - 1] + local(i - 1, j) + CONFIG.slower] if i >= 2 and j >= 1 else []
             total[i, j] = local(i, j) + min(ways, default=np.inf)
-    return total[-1] + np.where(end, 0, CONFIG.off_end)
+    return total[-1] + close_at
 
 
-def test_the_quick_alignment_is_the_plain_one():
+@pytest.mark.parametrize("phrases", [(), (4, 9), (7,)])
+def test_the_quick_alignment_is_the_plain_one(phrases):
     rng = np.random.default_rng(0)
     contours = [
         Contour(rng.uniform(50, 70, n).astype(np.float32), rng.random(n) < 0.8, 0.04) for n in (300, 40, 701, 6)
     ]
-    ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), CONFIG)
+    config = replace(CONFIG, piece_s=5.0)  # the hum's frames are a second apart: it may skip at 4, and jump at 7 and 9
+    ranker = Dtw(SimpleNamespace(contours=contours, music_ids=tuple("abcd"), recording_song=np.arange(4)), config)
     songs = ranker.lines[0.12]
     hum = (rng.integers(0, kernel.PITCHES, 15) * (LEVELS // kernel.PITCHES)).astype(np.int16)
-    marks = np.zeros(15, bool)
-    found = ranker._align(
-        PitchSequence(hum, np.arange(15, dtype=np.float32), marks, marks), songs, songs.whole(np.arange(4))
-    )
+    marks = np.isin(np.arange(15), [0, *phrases])
+    sung = PitchSequence(hum, np.arange(15, dtype=np.float32), marks, marks)
+    resume, reach = ranker._resume(sung, 0.12)
+    assert resume.tolist() == [
+        kernel.NEXT if i not in phrases else kernel.SKIP if i == 4 else kernel.JUMP for i in range(15)
+    ]
+    found = ranker._align(sung, songs, songs.whole(np.arange(4)))
     best, at = 15 * found.best[0], found.key[0]
-    penalties = kernel.Penalties(*np.float32([CONFIG.off_start, CONFIG.off_end, CONFIG.faster, CONFIG.slower]))
+    penalties = ranker._penalties
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
     for row in range(len(contours)):
         part = slice(songs.ends[row], songs.ends[row + 1])
         level, start, end = songs.level[part], songs.start[part], songs.end[part]
-        plain = np.min([plain_dtw(level, start, end, hum, key) for key in range(kernel.KEYS)], axis=0, initial=np.inf)
+        tried = [plain_dtw(level, start, end, hum, key, resume, reach) for key in range(kernel.KEYS)]
+        plain = np.min(tried, axis=0, initial=np.inf)
         blocks = np.flatnonzero(found.owner == row)
         for block, cost in enumerate(best[blocks]):
             least = plain[block * songs.per_block : (block + 1) * songs.per_block].min()
@@ -105,12 +118,37 @@ def test_the_quick_alignment_is_the_plain_one():
         ]
         key = int(at[blocks[np.argmin(best[blocks])]])
         moved = (hum + key * (LEVELS // kernel.KEYS)) % LEVELS
-        first, last = kernel.trace(kernel.Frames(level, start, end), moved, costs, penalties)
+        moved = kernel.Hum(moved.astype(np.int64), resume, reach)
+        frame, jumped = kernel.trace(kernel.Frames(level, start, end), moved, costs, penalties)
+        last = frame[-1]
         if np.isfinite(plain.min()):
-            assert plain_dtw(level, start, end, hum, key)[last] == pytest.approx(plain.min(), abs=0.02)
-            assert 0 <= first <= last
+            assert plain_dtw(level, start, end, hum, key, resume, reach)[last] == pytest.approx(plain.min(), abs=0.02)
+            assert 0 <= frame.min() <= frame.max() < len(level)
+            assert not jumped[resume != kernel.JUMP].any()
+            steps = np.diff(frame)
+            free = np.isin(np.arange(1, 15), np.flatnonzero(resume != kernel.NEXT))
+            assert np.isin(steps[~free], [0, 1, 2]).all()
+            assert (steps[free & ~jumped[1:]] <= reach + 2).all()
         else:
             assert last == -1
+
+
+def test_a_long_hum_goes_on_elsewhere_in_the_song(index):
+    """Two parts of a song, the later one first, with a pause between them: no path without a jump is so cheap."""
+    parts = [hum_of(3, start_s, 6.0) for start_s in (11.0, 3.0)]
+    hz = np.concatenate([parts[0].hz, np.zeros(60, np.float32), parts[1].hz])
+    hum = F0(hz, (hz > 0).astype(np.float32), parts[0].hop_s)
+    query = search.make_query("hum", hum, MODEL)
+    without = replace(CONFIG, piece_s=60.0)
+    found, alone = (Dtw(index, config).evidence(query).log_e[3] for config in (CONFIG, without))
+    assert found < alone - 5
+    ranking = search.search(query, index, Dtw(index))
+    assert ranking.music_ids[0] == "03"
+    match = ranking.answers[0].match  # of the part since the jump
+    assert match is not None
+    assert match.start_s == pytest.approx(3.0, abs=0.5)
+    assert match.end_s == pytest.approx(9.0, abs=0.5)
+    assert match.tempo_ratio == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("make", [Dtw, Fusion])

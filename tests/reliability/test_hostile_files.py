@@ -248,8 +248,8 @@ def test_a_search_of_a_long_hum_at_a_high_rate_streams(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "humfind", *index], cwd=tmp_path, check=True, capture_output=True)
     code = (
         f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]\n"
-        "from pathlib import Path; from humfind.retrieval.query import load_query\n"
-        "load_query(Path('hum.flac'), Path('index'))\n"
+        "from pathlib import Path; from humfind.retrieval.query import load_queries\n"
+        "load_queries([Path('hum.flac')], Path('index'))\n"
         "from test_hostile_files import peak_mb; print(peak_mb())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

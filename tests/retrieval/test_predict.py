@@ -164,7 +164,7 @@ def test_an_index_of_a_store_and_of_a_folder(world, checkpoint, tmp_path):
     assert isinstance(index, Index)
     assert ranking.music_ids[0] == "b/x"
     assert "00:00-00:06" in answers.table_of(ranking, index)
-    with pytest.raises(InputError, match="no data set, no f0 store, no audio"):
+    with pytest.raises(InputError, match="no data set, no f0 store, no music"):
         indexing.index_of(tmp_path / "index", "public_test", model=checkpoint)
 
 

@@ -1,4 +1,5 @@
-"""The submissions of the tiny demo set, from the f0 and the weights that the repository ships, are those of before."""
+"""The submissions of the tiny demo set, from the f0 and the weights that the repository ships, are those of before:
+a file changes with a ranker's method alone, and CHANGELOG.md says so."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from tiny_world import REPOSITORY
 from humfind.config import RANKER_NAMES, RankConfig
 from humfind.retrieval.predict import predict
 
-KEPT = Path(__file__).with_name("demo_tiny")  # made by the commit before the library was rearranged
+KEPT = Path(__file__).with_name("demo_tiny")
 STORE = REPOSITORY / "crepe_freq" / "demo-tiny" / "torchcrepe"
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from humfind.index import Song
 from humfind.retrieval.answers import answers_of, table_of
 from humfind.runtime import logs
 from humfind.runtime.printable import JOINERS, UNSAFE, printable, say, to_json
@@ -53,7 +54,10 @@ def test_json_reads_back_exactly_and_is_safe(values: object) -> None:
 
 
 class Titles:
-    """What is needed of an index: a title."""
+    """What is needed of an index: songs and their titles."""
+
+    def song(self, music_id: str) -> Song:
+        return Song("1", f"title of {music_id}", artist=music_id, album=music_id, source=music_id)
 
     def title(self, music_id: str) -> str:
         return f"title of {music_id}"

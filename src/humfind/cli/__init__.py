@@ -48,6 +48,13 @@ Tracker = Annotated[
         help="torchcrepe | crepe | swiftf0 | pyin | mix [default: the store's, else torchcrepe; of a folder mix]"
     ),
 ]
+Top = Annotated[int, typer.Option(min=1, help="songs to answer")]
+AsJson = Annotated[bool, typer.Option("--json", help="machine-readable")]
+Plot = Annotated[
+    Path | None,
+    typer.Option(help="draw the hum on the first song: a PNG, or a folder for several hums", metavar="FILE.png|FOLDER"),
+]
+Play = Annotated[bool, typer.Option("--play", help="play the place in the first song")]
 ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
 FEWEST_FILES = 64  # that may be open at once
 Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
@@ -113,11 +120,11 @@ def f0(
             record(store, data)
         for name in splits:
             loaded = load_split(data, name)
-            _tell_skipped(list(loaded.strays))
+            _report_skipped(list(loaded.strays))
             for kind, items in (("song", loaded.songs), ("hum", loaded.hums)):
                 done = extract(items, config, store, name, kind)
                 say(f"{name}/{kind}: {done}")
-                _tell_skipped([(skip.path, skip.reason.removeprefix(f"{skip.path}: ")) for skip in done.skipped])
+                _report_skipped([(skip.path, skip.reason.removeprefix(f"{skip.path}: ")) for skip in done.skipped])
     say(f"f0 store: {store}")
 
 
@@ -149,7 +156,7 @@ def train(
     chosen = PRESETS[preset]
     settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
     examples, skipped, music_ids = training_examples(data, store)
-    _tell_skipped(skipped)
+    _report_skipped(skipped)
     from humfind.encoders import with_encoder  # seconds to import: after what can be refused at once
     from humfind.training.tasks.hums import train as train_on
 
@@ -166,7 +173,9 @@ def train(
 
 @app.command()
 def index(
-    source: Annotated[Path, typer.Argument(metavar="DATA|STORE|FOLDER", help="a data set, an f0 store, or audio")],
+    source: Annotated[
+        Path, typer.Argument(metavar="DATA|STORE|FOLDER", help="a data set, an f0 store, or a folder of music")
+    ],
     out: Annotated[Path, typer.Option(help="index folder")],
     split: Split = "public_test",
     store: Store = None,
@@ -181,41 +190,67 @@ def index(
 
     engine = engine or IndexConfig.engine
     made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine)
-    _tell_skipped(skipped)
-    say(f"{len(made.music_ids)} songs, {len(made.vectors)} windows: {out}")
+    _report_skipped(skipped)
+    without = f", {len(skipped)} skipped" if skipped else ""
+    say(f"{len(made.music_ids)} songs, {len(made.vectors)} windows{without}: {out}")
 
 
 @app.command()
 def search(
-    hum: Annotated[Path, typer.Argument(metavar="HUM", help="a recording of a hum, wav, mp3, ogg, flac ...")],
+    hum: Annotated[list[Path], typer.Argument(metavar="HUM...", help="recordings of hums: wav, mp3, m4a, webm ...")],
     index: Annotated[Path, typer.Option(help="index folder")],
-    top: Annotated[int, typer.Option(min=1, help="songs to answer")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
+    top: Top = 10,
+    as_json: AsJson = False,
+    plot: Plot = None,
+    play: Play = False,
     model: Checkpoint = "",
     ranker: Ranker = "",
 ) -> None:
-    """Find the song of one hum."""
+    """Find the song of a hum, or of several: found, one of these, or not here."""
     from humfind.types import InputError
 
-    if not hum.is_file():
-        raise InputError(f"{hum}: no such file; give the recording of a hum")
+    for path in hum:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give the recording of a hum")
     _require_limits()
     rank = _rank(ranker, top)
-    from concurrent.futures import ProcessPoolExecutor
+    from humfind.cli.searching import answer
 
-    from humfind.retrieval.query import load_query
-    from humfind.runtime.cores import end_on_interrupt
+    with _uncollected():
+        missing = answer(hum, index, model, rank, as_json, plot, play)
+    if missing:
+        raise typer.Exit(2)
 
-    # the hum is tracked there while the index is read here
-    with _uncollected(), ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
-        query = pool.submit(load_query, hum, index, model)
-        from humfind.retrieval.answers import answers_of, search_file, table_of
 
-        found, ranking = search_file(hum, index, model, rank, query.result)
-    if as_json:
-        _show({"query": ranking.query, "answers": answers_of(ranking, found)})
-    else:
-        say(table_of(ranking, found))
+@app.command()
+def listen(
+    index: Annotated[Path, typer.Option(help="index folder")],
+    seconds: Annotated[float, typer.Option(min=2, max=60, help="to record")] = 10,
+    top: Top = 10,
+    as_json: AsJson = False,
+    plot: Plot = None,
+    play: Play = False,
+    model: Checkpoint = "",
+    ranker: Ranker = "",
+) -> None:
+    """Record a hum from the microphone, and find its song."""
+    from humfind.index.parts import read_about
+
+    _require_limits()
+    rank = _rank(ranker, top)
+    read_about(index)
+    from tempfile import TemporaryDirectory
+
+    from humfind.audio.device import record
+    from humfind.cli.searching import answer
+
+    with TemporaryDirectory() as folder:
+        wav = Path(folder) / "hum.wav"
+        say(f"hum now, for {seconds:.0f} s", error=True)
+        record(wav, seconds)
+        missing = answer([wav], index, model, rank, as_json, plot, play)
+    if missing:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -238,7 +273,7 @@ def predict(
     from humfind.retrieval.predict import predict as answer
 
     done = answer(data, split, out, store, index, model, rank, _f0(tracker))
-    _tell_skipped(done.skipped)
+    _report_skipped(done.skipped)
     if done.without_f0:
         hums = "1 hum" if done.without_f0 == 1 else f"{done.without_f0} hums"
         say(f"{hums} without an f0; their rows are the first songs by id", error=True)
@@ -284,7 +319,7 @@ def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
     from humfind.data.audit import check as look_for_leaks
 
     report, skipped = look_for_leaks(data, store, _f0(tracker))
-    _tell_skipped(skipped)
+    _report_skipped(skipped)
     say(report)
     if report.leaks:
         raise typer.Exit(2)
@@ -456,8 +491,8 @@ def _show(values: Any) -> None:
     print(to_json(values))
 
 
-def _tell_skipped(skipped: list[tuple[str, str]]) -> None:
+def _report_skipped(skipped: list[tuple[str, str]]) -> None:
     for path, reason in skipped[:10]:
-        say(f"without f0: {printable(path)}: {printable(reason)}", error=True)
+        say(f"skipped: {printable(path)}: {printable(reason)}", error=True)
     if len(skipped) > 10:
-        say(f"without f0: {len(skipped) - 10} more", error=True)
+        say(f"skipped: {len(skipped) - 10} more", error=True)

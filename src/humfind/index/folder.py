@@ -39,6 +39,8 @@ SCHEMAS = {
         [
             ("id", pa.string()),
             ("title", pa.string()),
+            ("artist", pa.string()),
+            ("album", pa.string()),
             ("source", pa.string()),
             ("checksum", pa.string()),
             ("length_s", pa.float64()),
@@ -55,11 +57,13 @@ SCHEMAS = {
 
 @dataclass(frozen=True)
 class Song:
-    """One recording of a song; a song may have several. music_id: in normal form. checksum: sha256 of what the contour
-    came from."""
+    """One recording of a song; a song may have several. music_id: in normal form. source: the path of the file, or a
+    name in a store. checksum: sha256 of what the contour came from."""
 
     music_id: str
     title: str = ""
+    artist: str = ""
+    album: str = ""
     source: str = ""
     checksum: str = ""
     length_s: float = 0.0
@@ -228,9 +232,17 @@ class Index:
             lengths[song.music_id] = max(song.length_s, lengths.get(song.music_id, 0.0))
         return lengths
 
+    def song(self, music_id: str) -> Song:
+        """The first recording of the song that has a title, else its first. Raises KeyError where it has none."""
+        recordings = [song for song in self.songs if song.music_id == music_id]
+        if not recordings:
+            raise KeyError(music_id)
+        return next((song for song in recordings if song.title), recordings[0])
+
     def title(self, music_id: str) -> str:
-        """The first title that a recording of the song has, or nothing."""
-        return next((song.title for song in self.songs if song.music_id == music_id and song.title), "")
+        """``Artist - Title``, or what of the two there is."""
+        song = self.song(music_id)
+        return " - ".join(part for part in (song.artist, song.title) if part)
 
     def entry(self, recording: int) -> Entry:
         """What a recording was added as."""

@@ -27,7 +27,7 @@ from humfind.runtime.files import atomic_write_json, read_json, require_regular_
 from humfind.runtime.lock import lock_path, writing
 from humfind.types import InputError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 ABOUT = "index.json"
 ENDINGS = {
     "songs": ".parquet", "windows": ".parquet", "contours": ".parquet", "vectors": ".npy", "engine": ".safetensors",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from humfind.plots import style, transform
 from humfind.plots.transform import LEAP
@@ -45,13 +46,25 @@ def aligned(hum: Contour, song: Contour, match: Match, claim: str) -> Figure:
 
 
 def overlay(axis: Axes, hum: Contour, song: Contour, match: Match, song_colour: str = style.SONG) -> None:
-    """Draw ``hum`` where, how fast and in which key ``match`` puts it in ``song``; only that place of the song."""
+    """Draw ``hum`` where, along which path and in which key ``match`` puts it in ``song``; only that place of it."""
     song_s = (np.arange(len(song.semitones)) + 0.5) * song.frame_s
-    hum_s = (np.arange(len(hum.semitones)) + 0.5) * hum.frame_s / match.tempo_ratio + match.start_s
+    sung = slice(int(match.hum_start_s / hum.frame_s), None)
+    hum_s = (np.arange(len(hum.semitones)) + 0.5)[sung] * hum.frame_s
+    hum_s = _warped(hum_s, match)
     near = (song_s >= min(match.start_s, hum_s[0]) - 1) & (song_s <= hum_s[-1] + 1)
     axis.plot(song_s[near], _pitch(song)[near], color=song_colour, linewidth=2.4, label="song")
-    axis.plot(hum_s, _pitch(hum) + match.semitones, color=style.HUM, linewidth=1.6, label="hum, moved")
-    style.panel(axis, "", "seconds of the song", "MIDI semitones")
+    axis.plot(hum_s, _pitch(hum)[sung] + match.semitones, color=style.HUM, linewidth=1.6, label="hum, moved")
+    style.panel(axis, "", "seconds of the song", "note (MIDI)")
+    axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=4))
+    axis.yaxis.set_major_formatter(lambda midi, _: style.note_name(midi))
+
+
+def _warped(hum_s: np.ndarray, match: Match) -> np.ndarray:
+    """Seconds of the hum -> of the song: along the path where there is one, else at the match's tempo."""
+    path = np.array([step for step in match.path if step[0] >= match.hum_start_s])
+    if len(path) < 2:
+        return (hum_s - match.hum_start_s) / match.tempo_ratio + match.start_s
+    return np.interp(hum_s, path[:, 0], path[:, 1], right=path[-1, 1])
 
 
 def _pitch(line: Contour) -> np.ndarray:

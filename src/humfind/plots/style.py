@@ -14,6 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
 INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
 CYCLE = (SONG, HUM, "#3da35d", WRONG, "#e0a100", "#5b8e99")
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOOK: Any = {
     "font.size": 10,
     "axes.edgecolor": MUTED,
@@ -74,6 +75,12 @@ def broken(line: np.ndarray, shown: np.ndarray, jump: float) -> np.ndarray:
     leaps = np.abs(np.diff(np.log(np.maximum(line, 1e-6)))) > np.log(jump)
     drawn[1:][leaps] = np.nan
     return drawn
+
+
+def note_name(midi: float) -> str:
+    """``C4 (60)``; the nearest semitone's."""
+    number = round(midi)
+    return f"{NOTES[number % 12]}{number // 12 - 1} ({number})"
 
 
 def empty(axes: Axes, text: str) -> None:

@@ -7,6 +7,7 @@ all songs and "none of them", fitted on simulated hums of songs that were there 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import replace
 
@@ -20,6 +21,8 @@ from humfind.rankers.sequence import Windowed, WindowSequence
 from humfind.rankers.window_matching import Projected
 from humfind.types import Contour, Query, Ranking
 
+NONE_AMONG = 1000  # songs, for which the weight of none of them is given
+FEWEST_SONGS = 300  # of fewer, chance is read off too little: none of them is not taken to be less likely still
 ONE_PITCH, HELD = 0.75, 0.95  # semitones about the median within which so much of a hum lies that has no melody
 
 
@@ -42,11 +45,16 @@ class Fusion:
         ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
         best = np.full(len(self.songs.music_ids), np.inf)
         np.minimum.at(best, self.songs.recording_song, log_e)
-        none = self.weights.none if melodic(query.melody) else -np.inf  # a hum of one pitch is of no song
-        chance = probabilities(best, none)
+        chance = probabilities(best, self.none(query))
         rows = [bisect_left(self.songs.music_ids, one.music_id) for one in ranking.answers]
         answers = [replace(one, probability=float(chance[row])) for one, row in zip(ranking.answers, rows, strict=True)]
-        return replace(ranking, answers=tuple(answers))
+        return replace(ranking, answers=tuple(answers), here=float(np.clip(chance.sum(), 0, 1)))
+
+    def none(self, query: Query) -> float:
+        """The weight of "no song of the index": each of more songs is less likely to be the one. A hum of one pitch is
+        of no song."""
+        songs = max(len(self.songs.music_ids), FEWEST_SONGS)
+        return self.weights.none - math.log(songs / NONE_AMONG) if melodic(query.melody) else -math.inf
 
     def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
         """What the alignment and the windows in order say of each recording."""

@@ -1,64 +1,111 @@
-"""One recording, searched in an index, and its answers for a program or for eyes."""
+"""Recordings, searched in an index, and their answers for a program or for eyes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from humfind.config import RankConfig
 from humfind.index import Index
 from humfind.rankers import make_ranker
 from humfind.retrieval import search
-from humfind.retrieval.query import HumQuery, load_query
+from humfind.retrieval.query import HumQueries, load_queries
 from humfind.runtime.printable import printable
-from humfind.types import InputError, Ranking
-
-if TYPE_CHECKING:
-    pass
+from humfind.types import InputError, Query, Ranking
 
 
-def search_file(
-    hum: Path,
+@dataclass(frozen=True)
+class Searched:
+    """A recording of a hum, what was searched of it, and what was found."""
+
+    hum: Path
+    query: Query
+    ranking: Ranking
+
+
+def search_file(hum: Path, index: Path, model: str = "", rank: RankConfig | None = None) -> tuple[Index, Ranking]:
+    """One recording, searched in an index folder. model: the one that made the index where empty. Raises InputError
+    where the recording cannot be read or has no melody, and where there is no index."""
+    found, searched, reasons = search_files([hum], index, model, rank)
+    if reasons:
+        raise InputError(reasons[0])
+    return found, searched[0].ranking
+
+
+def search_files(
+    hums: Sequence[Path],
     index: Path,
     model: str = "",
     rank: RankConfig | None = None,
-    query: Callable[[], HumQuery] | None = None,
-) -> tuple[Index, Ranking]:
-    """One recording, searched in an index folder. model: the one that made the index where empty. query: gives what
-    ``load_query`` would, where another process is at it already."""
+    queries: Callable[[], HumQueries] | None = None,
+) -> tuple[Index, list[Searched], list[str]]:
+    """``search_file`` of each recording; of those without an answer the reasons, and they cost the others nothing.
+    queries: gives what ``load_queries`` would, where another process is at it already."""
     rank = rank or RankConfig()
     found = Index.load(index)
     ranker = make_ranker(rank, found)
-    made = query() if query else load_query(hum, index, model)
+    made = queries() if queries else load_queries(hums, index, model)
     if made.tracker != found.info.tracker:  # each has read an index.json of its own
         raise InputError(f"{index}: was built anew while the hum was read; give the command again")
     found.require_model(made.model_checksum, index)
-    return found, search.search(made.query, found, ranker, rank.top)
+    asked = [(hum, one) for hum, one in zip(hums, made.queries, strict=True) if isinstance(one, Query)]
+    rankings = search.rank_all([query for _, query in asked], found, ranker, rank.top)
+    searched = [Searched(*one, ranking) for one, ranking in zip(asked, rankings, strict=True)]
+    return found, searched, [reason for reason in made.queries if isinstance(reason, str)]
 
 
 def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:
-    """A ranking as plain JSON values, with titles; seconds and semitones to two decimals."""
+    """A ranking as plain JSON values, with what is known of each song; seconds and semitones to two decimals."""
     answers = []
     for answer in ranking.answers:
         row: dict[str, Any] = asdict(answer)
         if answer.match:
-            row["match"] = {name: round(value, 2) for name, value in asdict(answer.match).items()}
-        answers.append({"music_id": answer.music_id, "title": index.title(answer.music_id)} | row)
+            places = {name: round(value, 2) for name, value in asdict(answer.match).items() if name != "path"}
+            row["match"] = places | {"path": [[round(at, 2) for at in step] for step in answer.match.path]}
+        song = index.song(answer.music_id)
+        about = {"title": song.title, "artist": song.artist, "album": song.album, "path": song.source}
+        answers.append({"music_id": answer.music_id} | about | row)
     return answers
 
 
+def verdict_of(ranking: Ranking, index: Index) -> dict[str, Any]:
+    """A ranking as plain JSON values: the hum, the verdict with the probability that its song is in the index at all
+    (both null where the ranker is not calibrated), the answers."""
+    here = None if ranking.here is None else round(ranking.here, 4)
+    return {"query": ranking.query, "verdict": ranking.verdict, "here": here, "answers": answers_of(ranking, index)}
+
+
+def sentence_of(ranking: Ranking, index: Index) -> str:
+    """The verdict for eyes; empty where there is none."""
+    if ranking.verdict is None or ranking.here is None:
+        return ""
+    if ranking.verdict == "found":
+        first = ranking.answers[0]
+        title = printable(index.title(first.music_id) or first.music_id)
+        return f"found: {title} (probability {first.probability:.2f})"
+    if ranking.verdict == "one of these":
+        return f"one of these, the likeliest first (probability {ranking.here:.2f} that it is in the index)"
+    songs = f"{len(index.music_ids)} song" + "s" * (len(index.music_ids) != 1)
+    return (
+        f"not here: none of {songs} fits (probability {ranking.here:.2f} that it is one of them); if it should be, hum "
+        'longer, on "da da", nearer to the microphone'
+    )
+
+
 def table_of(ranking: Ranking, index: Index) -> str:
-    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song, score."""
-    rows = [("", "song", "title", "where", "key", "score")]
+    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song, and the probability, or
+    the score where the ranker is not calibrated."""
+    rows = [("", "song", "title", "where", "key", "score" if ranking.here is None else "probability")]
     for rank, answer in enumerate(ranking.answers, start=1):
         where, key = "", ""
         if answer.match:
             where = f"{_clock(answer.match.start_s)}-{_clock(answer.match.end_s)}"
             key = f"{answer.match.semitones:+.0f}"
         title = printable(index.title(answer.music_id))
-        rows.append((str(rank), printable(answer.music_id), title, where, key, f"{answer.score:.3f}"))
+        value = answer.score if answer.probability is None else answer.probability
+        rows.append((str(rank), printable(answer.music_id), title, where, key, f"{value:.3f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

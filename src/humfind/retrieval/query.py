@@ -20,11 +20,11 @@ EMBED_HUMS = 256  # hums whose windows are held together
 
 
 @dataclass(frozen=True)
-class HumQuery:
-    """A hum's query, with the checksum of the model and the tracker that made it: those of the index, or there is no
-    answer."""
+class HumQueries:
+    """Of each hum its query, or the reason why it has none; with the checksum of the model and the tracker that made
+    them: those of the index, or there is no answer."""
 
-    query: Query
+    queries: tuple[Query | str, ...]
     model_checksum: str
     tracker: dict[str, Any]
 
@@ -57,23 +57,34 @@ def make_queries(hums: Iterable[tuple[str, F0 | Recording]], model: Encoder) -> 
     return queries
 
 
-def load_query(hum: Path, index: Path, model: str = "") -> HumQuery:
-    """One recording, tracked and embedded as the songs of an index folder were.
+def load_queries(hums: Sequence[Path], index: Path, model: str = "") -> HumQueries:
+    """Recordings, tracked and embedded as the songs of an index folder were.
 
-    model: the one that made the index where empty. Raises InputError where the recording cannot be read, or nothing is
-    sung in it.
+    model: the one that made the index where empty. What cannot be read, or has no melody, costs the others nothing.
+    Raises InputError where there is no index or no model.
     """
     from humfind.audio.load import require_readable
     from humfind.f0 import make_tracker, too_little, track_file
 
     try:
         about = read_json(index / "index.json")
-        tracker, named = F0Config.of(about["tracker"]), str(about["model"])
+        config, named = F0Config.of(about["tracker"]), str(about["model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{index}: not an index ({error}); build it again") from error
-    require_readable(hum)  # before the model is loaded
+    if len(hums) == 1:
+        require_readable(hums[0])  # before the model is loaded
     encoder, _ = load_model(model or named)
-    line = track_file(make_tracker(tracker, "hum"), hum)
-    if reason := too_little(line.voiced_s, "hum"):
-        raise InputError(f"{hum}: {reason if line.voiced_s else reason + '; hum louder, or nearer to the microphone'}")
-    return HumQuery(make_query(printable(hum.name), line, encoder), encoder.checksum, about["tracker"])
+    tracker = make_tracker(config, "hum")
+    found: list[Query | str] = []
+    for hum in hums:
+        try:
+            line = track_file(tracker, hum)
+        except InputError as error:
+            found.append(str(error))
+            continue
+        if reason := too_little(line.voiced_s, "hum"):
+            louder = "" if line.voiced_s else "; hum louder, or nearer to the microphone"
+            found.append(f"{hum}: {reason}{louder}")
+        else:
+            found.append(make_query(printable(hum.name), line, encoder))
+    return HumQueries(tuple(found), encoder.checksum, about["tracker"])

@@ -109,11 +109,15 @@ def make_trial(
     )
 
 
-def recordings(f0s: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None) -> Iterator[tuple[Song, F0]]:
-    """What ``search.build_index`` takes. titles: music_id -> title, where known."""
-    known = titles or {}
-    ids = ((item.music_id or item.stem, item, f0) for item, f0 in f0s)
-    return ((Song(music_id, known.get(music_id, ""), item.path), f0) for music_id, item, f0 in ids)
+def recordings(
+    f0s: Iterable[tuple[Item, F0]], titles: Mapping[str, str] | None = None, songs: Mapping[str, Song] | None = None
+) -> Iterator[tuple[Song, F0]]:
+    """What ``search.build_index`` takes. By music_id, where known: titles, and songs, which say more."""
+    named, known = titles or {}, songs or {}
+    for item, f0 in f0s:
+        music_id = item.music_id or item.stem
+        song = known.get(music_id) or Song(music_id, source=item.path)
+        yield replace(song, title=named.get(music_id, song.title)), f0
 
 
 def _of_songs(f0s: F0Set, music_ids: Collection[str]) -> F0Set:

@@ -1,8 +1,10 @@
 """The whole hum aligned with every song: subsequence dynamic time warping on the circle of pitch classes.
 
 A hum may begin and end anywhere in a song, in any of ``KEYS`` transpositions, at a local tempo between half and double
-(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. The local cost is minus
-the logarithm of a likelihood: near the song's pitch with a normal error, anything otherwise. Songs are compared by the
+(Sakoe and Chiba 1978, slope constraint P = 1), and as a whole at a quarter to four times that. Where a hum pauses, it
+may leave some seconds of the song out; where it is long, it may go on anywhere, since people repeat what they know and
+leave out what they do not. The local cost is minus the logarithm of a likelihood: near the song's pitch with a normal
+error, anything otherwise. Songs are compared by the
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 
 Where there are more than some songs, all are looked at in frames twice as long, a quarter of the work, and the best are
@@ -65,13 +67,15 @@ class Stretches:
 @dataclass(frozen=True)
 class PitchSequences:
     """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does.
-    blocks: (recordings + 1,) where each one's blocks begin. alike: (blocks,) how many of its recording are like it."""
+    frame_s: of a frame. blocks: (recordings + 1,) where each one's blocks begin. alike: (blocks,) how many of its
+    recording are like it."""
 
     lines: tuple[PitchSequence, ...]
     level: NDArray[np.int16]
     start: NDArray[np.bool_]
     end: NDArray[np.bool_]
     ends: Ints
+    frame_s: float
     per_block: int
     blocks: Ints
     alike: NDArray[np.float64]
@@ -88,6 +92,7 @@ class PitchSequences:
             np.concatenate(first),
             np.concatenate(last),
             ends,
+            frame_s,
             per_block,
             ends_of(-(-np.diff(ends) // per_block)),
             np.concatenate([alike_blocks(line.level, np.ones_like(line.level), LEVELS, per_block) for line in lines]),
@@ -219,25 +224,49 @@ class Dtw:
             return nowhere
         hum, songs = self._pair(query.melody, float(evidence.tempo[recording]), evidence.frame_s)
         begin, end = songs.ends[recording], evidence.end[recording]
-        rows = slice(max(begin, end - songs.per_block - 2 * len(hum.level)), end)  # no path is longer
-        time_s = songs.lines[recording].time_s[rows.start - begin :]
+        time_s, frame_s = songs.lines[recording].time_s, evidence.frame_s
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         key = int(evidence.key[recording])
         level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
+        moved = kernel.Hum(level.astype(np.int64), *self._resume(hum, songs.frame_s))
+        jumps = (moved.resume == kernel.JUMP).any()
+        longest = 2 * len(level) + moved.reach * int(
+            (moved.resume == kernel.SKIP).sum()
+        )  # of a path that does not jump
+        first_row = begin if jumps else max(begin, end - songs.per_block - longest)
+        rows = slice(first_row, songs.ends[recording + 1] if jumps else end)
         part = kernel.Frames(songs.level[rows], songs.start[rows], songs.end[rows])
-        first, last = kernel.trace(part, level, costs, self._penalties)
-        start_s, end_s = float(time_s[first]), float(time_s[last]) + evidence.frame_s
+        block = max(0, end - songs.per_block - first_row)
+        frame, jumped = kernel.trace(part, moved, costs, self._penalties, block)
+        sung = int(np.flatnonzero(jumped)[-1]) if jumped.any() else 0  # from where on it is one part of the song
+        time_s = time_s[first_row - begin :]
+        start_s, end_s = float(time_s[frame[sung]]), float(time_s[frame[-1]]) + frame_s
         contour = self.contours[recording]
         within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
         semitones = _transposition(query.melody, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
-        hum_s = float(hum.time_s[-1] - hum.time_s[0]) + evidence.frame_s
-        return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, evidence.frame_s))
+        hum_start_s = float(hum.time_s[sung])
+        hum_s = float(hum.time_s[-1]) - hum_start_s + frame_s
+        path = tuple(zip(hum.time_s.tolist(), time_s[frame].tolist(), strict=True))
+        return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, frame_s), hum_start_s, path)
 
     @property
     def _penalties(self) -> kernel.Penalties:
         config = self.config
-        costs = (config.off_start, config.off_end, config.faster, config.slower)
+        costs = (config.off_start, config.off_end, config.faster, config.slower, config.skip, config.jump)
         return kernel.Penalties(*(np.float32(cost) for cost in costs))
+
+    def _resume(self, hum: PitchSequence, songs_frame_s: float) -> tuple[Ints, int]:
+        """(frames of the hum,): whether a path may skip or jump there; of how many
+        frames of a song it may take the next, a power of two."""
+        resume = np.full(len(hum.level), kernel.NEXT)
+        starts = np.flatnonzero(hum.first)[1:]
+        resume[starts] = kernel.SKIP
+        since, last = (float(hum.time_s[row]) if len(hum.time_s) else 0.0 for row in (0, -1))
+        for row in starts:
+            at = float(hum.time_s[row])
+            if min(at - since, last - at) >= self.config.piece_s:
+                resume[row], since = kernel.JUMP, at
+        return resume, 2 ** round(np.log2(max(1.0, self.config.skip_s / songs_frame_s)))
 
     def _pair(self, contour: Contour, tempo: float, frame_s: float) -> tuple[PitchSequence, PitchSequences]:
         """The hum's line and the songs', with longer frames for whichever is slower."""
@@ -288,13 +317,14 @@ class Dtw:
             return Costs(np.full(best.shape, np.inf), key, owner, end, places, songs)
         order = np.argsort(-length, kind="stable")  # dealt like cards: equal shares of work
         pitches = np.round(hum.level * (PITCHES / LEVELS)).astype(np.int64) % PITCHES
+        sung = kernel.Hum(pitches, *self._resume(hum, songs.frame_s))
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         each = self._penalties
         dearest = len(hum.level) * (float(costs.max()) + max(each.faster, each.slower))
         unit = (dearest + self.config.off_start + self.config.off_end) / ROOM
 
         def whole(cost: Floats | np.float32) -> NDArray[np.int16]:
-            return np.asarray(np.round(cost / unit), np.int16)
+            return np.asarray(np.minimum(np.round(cost / unit), ROOM), np.int16)
 
         penalties = kernel.Penalties(*(np.int16(whole(cost)) for cost in each))
         frames = kernel.Frames(songs.level, songs.start, songs.end)
@@ -302,7 +332,7 @@ class Dtw:
 
         def share(thread: int) -> None:
             rows = order[thread :: self.threads]
-            kernel.align(frames, stretches, rows, pitches, whole(costs), penalties, kernel.Best(best, key))
+            kernel.align(frames, stretches, rows, sung, whole(costs), penalties, kernel.Best(best, key))
 
         with ThreadPoolExecutor(self.threads) as pool:
             list(pool.map(share, range(self.threads)))

@@ -1,0 +1,103 @@
+"""What ``humfind search`` and ``humfind listen`` print, draw and play."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humfind.retrieval.query import load_queries
+from humfind.runtime.cores import end_on_interrupt
+from humfind.runtime.printable import printable, say, to_json
+from humfind.types import InputError
+
+if TYPE_CHECKING:
+    from humfind.config import RankConfig
+    from humfind.index import Index
+    from humfind.retrieval.answers import Searched
+
+
+def answer(
+    hums: Sequence[Path],
+    index: Path,
+    model: str,
+    rank: RankConfig,
+    as_json: bool = False,
+    plot: Path | None = None,
+    play: bool = False,
+) -> int:
+    """Search each hum and print its answers, JSON of one or a list of several. Returns how many hums have none, after a
+    line on stderr for each. Raises InputError where the only one has none."""
+    if plot is not None:
+        _require_drawable(plot, len(hums))
+    # the hums are tracked there while the index is read here
+    with ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
+        queries = pool.submit(load_queries, hums, index, model)
+        from humfind.retrieval.answers import search_files, verdict_of
+
+        found, searched, reasons = search_files(hums, index, model, rank, queries.result)
+    if len(hums) == 1 and reasons:
+        raise InputError(reasons[0])
+    for reason in reasons:
+        say(f"humfind: {printable(reason)}", error=True)
+    if as_json:
+        rows = [verdict_of(one.ranking, found) for one in searched]
+        print(to_json(rows if len(hums) > 1 else rows[0]))
+    else:
+        say("\n\n".join(_text(one, found, len(hums) > 1) for one in searched))
+    if plot is not None:
+        for one in searched:
+            path = plot if len(hums) == 1 else plot / f"{one.hum.stem}.png"
+            draw(one, found, path)
+            say(f"drawn: {path}", error=True)
+    if play:
+        for one in searched:
+            play_match(one, found)
+    return len(reasons)
+
+
+def _text(one: Searched, index: Index, named: bool) -> str:
+    """The verdict and the table, below the hum's name where there are several."""
+    from humfind.retrieval.answers import sentence_of, table_of
+
+    heading = f"{printable(one.hum.name)}:" if named else ""
+    return "\n".join(filter(None, (heading, sentence_of(one.ranking, index), table_of(one.ranking, index))))
+
+
+def draw(one: Searched, index: Index, path: Path) -> None:
+    """The hum on the place that it matches in the first song."""
+    from humfind.plots import pairs
+    from humfind.runtime.files import atomic_write
+
+    first = one.ranking.answers[0]
+    rows = [row for row, song in enumerate(index.songs) if song.music_id == first.music_id]
+    contour = next((index.contours[row] for row in rows if index.contours[row] is not None), None)
+    if contour is None or first.match is None:
+        raise InputError(f"{path}: this index has no contours to draw; build it from f0")
+    claim = f"{one.ranking.verdict or 'first'}: {index.title(first.music_id) or first.music_id}"
+    figure = pairs.aligned(one.query.melody, contour, first.match, claim)
+    atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=150, bbox_inches="tight"))
+
+
+def play_match(one: Searched, index: Index) -> None:
+    """The place that the hum matches, from the recording that the index names."""
+    from humfind.audio.device import play
+
+    first = one.ranking.answers[0]
+    source = Path(index.song(first.music_id).source)
+    if first.match is None or not source.is_file():
+        raise InputError(f"{source}: no recording to play; index a folder of recordings")
+    play(source, first.match.start_s, first.match.end_s)
+
+
+def _require_drawable(plot: Path, hums: int) -> None:
+    """Before any work. Raises InputError."""
+    if hums > 1:
+        if plot.exists() and not plot.is_dir():
+            raise InputError(f"{plot}: a file; several hums are drawn into a folder")
+        plot.mkdir(parents=True, exist_ok=True)
+    elif plot.suffix.lower() != ".png":
+        raise InputError(f"{plot}: not a .png; name one, for example hum.png")
+    elif not plot.absolute().parent.is_dir():
+        raise InputError(f"{plot}: its folder is not there; make it first")

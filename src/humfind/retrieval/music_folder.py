@@ -1,0 +1,129 @@
+"""A folder of music, as people keep it: recordings of any format, and written melodies (MIDI, ABC, kern), at any
+depth, with what their tags say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from humfind.config import AUDIO_SUFFIXES, F0Config, IndexConfig
+from humfind.data import notes
+from humfind.data.tags import read_tags
+from humfind.data.walk import files_below
+from humfind.data.zalo import Item, stem
+from humfind.f0 import too_little
+from humfind.f0.extract import file_sha256
+from humfind.f0.load import F0Cache, F0Set, Skipped, load_f0
+from humfind.index import Song
+from humfind.types import F0, InputError, normal_form
+
+KEPT_SPLIT = "public_test"  # of the store within an index: an f0 store has splits
+
+
+@dataclass(frozen=True)
+class MusicFiles:
+    """Below a folder. skipped: (path, reason) of those that cannot be used."""
+
+    recordings: tuple[Path, ...] = ()
+    melodies: tuple[Path, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+class FolderItem(Item):
+    """A recording whose key is its whole path, so that files of one name in different folders stay apart."""
+
+    @property
+    def stem(self) -> str:
+        return self.path
+
+
+def music_files(folder: Path) -> MusicFiles:
+    """Raises InputError where there are none."""
+    files, skipped = files_below(folder, {*AUDIO_SUFFIXES, *notes.SUFFIXES})
+    if not files:
+        reason = ": ".join(skipped[0]) if skipped else "give one of these"
+        raise InputError(f"{folder}: no data set, no f0 store, no music files; {reason}")
+    written = [path.suffix.lower() in notes.SUFFIXES for path in files]
+    recordings = (path for path, is_written in zip(files, written, strict=True) if not is_written)
+    melodies = (path for path, is_written in zip(files, written, strict=True) if is_written)
+    return MusicFiles(tuple(recordings), tuple(melodies), tuple(skipped))
+
+
+def read_folder(
+    files: MusicFiles, folder: Path, f0: F0Config | None, keep: Path | None
+) -> tuple[F0Set, dict[str, Song]]:
+    """The f0 of what lies below a folder, and what is known of each song. A song's id is its path below the folder,
+    without the suffix where no other file differs in that alone; in an ABC file, and the tune's number.
+
+    In the store, a row's key is the checksum of the file: files of one name stay apart, a file that has changed is
+    tracked anew, and one that was moved is not.
+    """
+    names = _names(folder, [*files.recordings, *files.melodies])
+    named = list(zip(names, files.recordings, strict=False))
+    cache = F0Cache(keep) if keep else None
+    of_folder = F0Config(tracker=IndexConfig.folder_tracker)
+    config = f0 or (cache.config(of_folder) if cache else of_folder)
+    skipped: Skipped = list(files.skipped)
+    digests: dict[str, str] = {}  # of each name
+    stored: dict[str, Item] = {}  # by checksum
+    for name, file in named:
+        try:
+            digests[name] = file_sha256(file)
+        except OSError as error:
+            skipped.append((name, f"cannot be read ({error.strerror})"))
+            continue
+        path = f"{file.relative_to(folder).as_posix()}/{digests[name]}"
+        stored.setdefault(digests[name], Item(path, None, file))
+    f0s = load_f0(list(stored.values()), KEPT_SPLIT, "song", cache, replace(config, part_size=1))
+    by_digest = {item.stem: item for item in f0s.items}
+    reasons = {stem(path): reason for path, reason in f0s.skipped}
+    skipped += [(name, reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
+    written, songs = _written(dict(zip(names[len(named) :], files.melodies, strict=True)), skipped)
+    for name, file in named:
+        if digests.get(name) in by_digest:
+            tags = read_tags(file)
+            songs[name] = Song(name, tags.title, tags.artist, tags.album, str(file.resolve()))
+    items = tuple(FolderItem(name, name, None) for name in songs)
+
+    def f0_of(item: Item) -> F0:
+        return written[item.stem] if item.stem in written else f0s.f0_of(by_digest[digests[item.stem]])
+
+    return replace(f0s, items=items, f0_of=f0_of, skipped=skipped), songs
+
+
+def _names(folder: Path, files: list[Path]) -> list[str]:
+    """Raises InputError where two are the same."""
+    below = (path.relative_to(folder).with_suffix("").as_posix() for path in files)
+    short = [normal_form(name) or path.name.strip() for name, path in zip(below, files, strict=True)]
+    count = Counter(short)
+    names = [
+        name if count[name] == 1 else normal_form(path.relative_to(folder).as_posix())
+        for name, path in zip(short, files, strict=True)
+    ]
+    if twice := [name for name, n in Counter(names).items() if n > 1]:  # by other letters for the same accents
+        raise InputError(f"{folder}: two recordings are named {twice[0]}; rename one")
+    return names
+
+
+def _written(files: dict[str, Path], skipped: Skipped) -> tuple[dict[str, F0], dict[str, Song]]:
+    """The f0 of written melodies, and the songs that they are; what cannot be read is added to ``skipped``."""
+    lines: dict[str, F0] = {}
+    songs: dict[str, Song] = {}
+    for name, file in files.items():
+        try:
+            for number, title, hz in notes.read(file):
+                music_id = f"{name}/{number}" if number else name
+                f0 = F0(hz, (hz > 0).astype(np.float32), notes.HOP_S)
+                reason = too_little(f0.voiced_s, "song")
+                if music_id in songs:
+                    reason = f"a second melody is called {music_id}"
+                if reason:
+                    skipped.append((music_id, reason))
+                    continue
+                lines[music_id], songs[music_id] = f0, Song(music_id, title, source=str(file.resolve()))
+        except notes.NoMelodyError as error:
+            skipped.append((name, str(error)))
+    return lines, songs
