@@ -12,6 +12,7 @@ from typing import Protocol
 from humfind.audio import mel
 from humfind.config import ModelConfig
 from humfind.melody import contour
+from humfind.melody.mains import without_mains
 from humfind.types import F0, Contour, InputError, Recording, Windows
 
 
@@ -48,7 +49,7 @@ class ContourFeatures:
         return Extracted(contour.song_windows(line, self.config.contour), line, source.length_s)
 
     def hum(self, name: str, source: F0 | Recording) -> Extracted:
-        line = self._contour(name, source)
+        line = self._contour(name, without_mains(source) if isinstance(source, F0) else source)
         return Extracted(contour.query_windows(line, self.config.contour), line, line.length_s)
 
     def _contour(self, name: str, source: F0 | Recording) -> Contour:

@@ -35,10 +35,10 @@ def render(performance: Performance, rng: np.random.Generator, config: HummerCon
     count = max(1, min(40, int(0.45 * rate / float(hz.max()))))
     source = look_up(wave(TILT, False, count), phase) + 0.02 * rng.standard_normal(n)  # breath in the voice
     tract = float(np.exp(rng.normal(0, 0.08)))  # small heads have high formants
-    closed = _formants(source, CLOSED, tract, rate)
+    closed = formants(source, CLOSED, tract, rate)
     if performance.da:
         mouth = np.interp(at, np.arange(len(level)), _mouth(performance))
-        sound = mouth * _formants(source, OPEN, tract, rate) + (1 - mouth) * closed
+        sound = mouth * formants(source, OPEN, tract, rate) + (1 - mouth) * closed
     else:
         sound = closed
     sound *= loud
@@ -69,7 +69,7 @@ def _mouth(performance: Performance) -> np.ndarray:
     return np.clip((t - notes.start_s[note]) / 0.05, 0, 1)
 
 
-def _formants(source: np.ndarray, formants: tuple, tract: float, rate_hz: int) -> np.ndarray:
+def formants(source: np.ndarray, formants: tuple, tract: float, rate_hz: int) -> np.ndarray:
     """Two-pole resonances side by side, each of unit gain at its centre times its strength."""
     out = np.zeros_like(source)
     for centre, width, strength in formants:
