@@ -53,6 +53,13 @@ def test_an_instrument_in_tune_is_melody(midi):
     assert not mains_frames(f0_of(line)).any()
 
 
+@pytest.mark.parametrize("tuning", [0.0, 0.3, 0.5, -0.2])
+def test_an_instrument_out_of_tune_is_melody(tuning):
+    """It is steady throughout."""
+    midi = 46.0 + tuning + np.random.default_rng(0).integers(0, 20, 30)
+    assert not mains_frames(f0_of(np.repeat(440 * 2 ** ((midi - 69) / 12), 50))).any()
+
+
 def test_what_has_none_stays_as_it_is():
     hum = f0_of(sung(60.0, 3.0, np.random.default_rng(0)))
     assert without_mains(hum) is hum

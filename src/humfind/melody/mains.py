@@ -2,7 +2,7 @@
 
 A room's hum is steady within a few cents, returns in every rest, and lies on a multiple of the mains frequency; a voice
 wavers, and no note of equal temperament about 440 Hz lies so near to one of the first four multiples. So it can be told
-by the f0 alone, whatever tracked it, in a store as in a recording.
+by the f0 alone, whatever tracked it, in a store as in a recording. A hum that is steady throughout is an instrument's.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ MAINS_HZ = (50.0, 60.0)
 NEAR, STEADY, RUN_S = (0.4, 0.2, 0.12, 0.12), (0.2, 0.06, 0.03, 0.03), (0.08, 0.16, 0.2, 0.2)
 LEAST_S, LEAST_SHARE = 0.25, 0.02  # in all: of the recording, of what is voiced
 TIMES = 2  # that it comes
+WAVER_S, WAVERS = (
+    0.05,
+    0.02,
+)  # semitones in so many seconds, the median of singing; what is steady throughout was played
 
 
 def without_mains(hum: F0) -> F0:
@@ -48,4 +52,8 @@ def mains_frames(hum: F0) -> Bools:
         if runs >= TIMES and found.sum() > best.sum():
             best = found
     enough = best.sum() * hum.hop_s >= LEAST_S and best.sum() >= LEAST_SHARE * hum.voiced.sum()
-    return best if enough else np.zeros(len(hum.hz), bool)
+    lag = max(1, round(WAVER_S / hum.hop_s))
+    sung = hum.voiced & ~best
+    moves = abs(semitones[lag:] - semitones[:-lag])[sung[lag:] & sung[:-lag]]
+    wavers = len(moves) > 0 and np.median(moves) >= WAVERS
+    return best if enough and wavers else np.zeros(len(hum.hz), bool)
