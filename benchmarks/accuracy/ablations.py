@@ -1,6 +1,7 @@
 """What each part of the alignment is worth: ranker ``dtw`` on the open suites with one part taken away at a time.
 
-    python -m benchmarks.accuracy.ablations [--data FOLDER] [--hums 60] [--suites NAME ...] [--out FILE.md]
+    python -m benchmarks.accuracy.ablations [--data FOLDER] [--hums 60] [--suites NAME ...] [--changes NAME ...]
+                                           [--out FILE.md]
 
 FOLDER: see benchmarks/accuracy/suites.py. A row a change: MRR@10 with its bootstrap 95 % interval and, below it, the
 paired difference to the whole. No encoder takes part.
@@ -23,6 +24,7 @@ from humfind.rankers.dtw.ranker import Dtw
 from humfind.types import Contour, Embeddings, Ints, Query, Windows
 
 WHOLE = DtwConfig()
+NEVER = 1e6  # a cost
 CHANGES = {
     "whole": WHOLE,
     "no length correction": replace(WHOLE, length_correction=False),
@@ -32,6 +34,9 @@ CHANGES = {
     "steps are free": replace(WHOLE, faster=0.0, slower=0.0),
     "no first look: all in fine frames": replace(WHOLE, rescore_top=10**9),
     "the first look alone": replace(WHOLE, frame_s=0.24, rescore_top=10**9),
+    "no skips": replace(WHOLE, skip=NEVER),
+    "no jumps": replace(WHOLE, jump=NEVER),
+    "neither": replace(WHOLE, skip=NEVER, jump=NEVER),
     "rests are cut at once": replace(WHOLE, hold_s=0.0),
 }
 DEFAULT = ("humtrans-jdc-stp", "mast-pass", "mast-fail", "pop-mix-simulated")
@@ -76,9 +81,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--hums", type=int, default=60)
     parser.add_argument("--suites", nargs="*", default=list(DEFAULT), choices=list(suites.SUITES))
+    parser.add_argument("--changes", nargs="*", default=list(CHANGES), choices=list(CHANGES))
     parser.add_argument("--out", type=Path, default=None)
     asked = parser.parse_args()
-    rows: list[dict[str, object]] = [{"change": name} for name in CHANGES]
+    changes = {name: CHANGES[name] for name in ("whole", *asked.changes)}
+    rows: list[dict[str, object]] = [{"change": name} for name in changes]
     for name in asked.suites:
         suite = suites.SUITES[name](suites.folder(asked.data))
         songs = songs_of(suite)
@@ -86,7 +93,7 @@ def main() -> None:
         some = [suite.hums[i] for i in chosen]
         hums = [(query_of(hum, contour.from_f0(f0, ContourConfig())), right) for hum, right, f0 in some]
         whole = ranks(songs, hums, WHOLE)
-        for row, (change, config) in zip(rows, CHANGES.items(), strict=True):
+        for row, (change, config) in zip(rows, changes.items(), strict=True):
             found = whole if change == "whole" else ranks(songs, hums, config)
             mrr = metrics.report(found, len(songs.music_ids)).mrr
             gap = "" if change == "whole" else f"; {metrics.paired_difference(found, whole)}"

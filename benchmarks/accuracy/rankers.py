@@ -8,8 +8,8 @@ median time a query of ``fusion`` (f0 to ranking, index built), and how the firs
 the right song there and with it taken away (and the songs that hold its melody too: collections do). Then the causes
 of the hums whose right song is not first; with --distractors, MRR among pop songs that training saw and did not see.
 ``dtw``, ``sequence`` and ``fusion`` are read off one search, whose numbers are the rankers' own
-(tests/rankers/test_alignment_rankers.py). By --rankers: ``shortlist``, ``fusion`` as it is beyond 4,000 recordings;
-``one-path``, ``fusion`` without skips and jumps.
+(tests/rankers/test_alignment_rankers.py). ``shortlist``, by --rankers: ``fusion`` as it is beyond 4,000
+recordings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy import suites
 from humfind import metrics
-from humfind.config import DtwConfig, FusionConfig, RankConfig
+from humfind.config import FusionConfig, RankConfig
 from humfind.index import Index, Song
 from humfind.rankers import Fusion, make_ranker
 from humfind.rankers.dtw.ranker import Evidence
@@ -39,8 +39,6 @@ from humfind.types import F0, Ints, Query
 FIRST_STAGE = 100
 READ_OFF = ("sequence", "dtw", "fusion")
 RANKERS = ("nearest", *READ_OFF)
-ONE_PATH = "one-path"  # fusion whose alignment neither skips nor jumps
-NEVER = 1e6  # a cost
 SHORT = "shortlist"  # fusion as it is beyond FusionConfig.exhaustive recordings, on a suite that has fewer
 TOP = 10
 TWIN_S, TWIN = 20.0, -25.0  # of a song's line; the score, minus that of chance, from which a song holds it
@@ -98,9 +96,7 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
     fusion = Fusion(index)
     fusion.rank(queries[0][0], TOP)  # warm-up
     short = Fusion(index, replace(RankConfig(), fusion=replace(FusionConfig(), exhaustive=0)))
-    unbroken = RankConfig(dtw=replace(DtwConfig(), skip=NEVER, jump=NEVER))
-    others = {SHORT: short} | ({ONE_PATH: Fusion(index, unbroken)} if ONE_PATH in rankers else {})
-    found: dict[str, list[int]] = {name: [] for name in (*READ_OFF, SHORT, ONE_PATH, "seen", "unseen")}
+    found: dict[str, list[int]] = {name: [] for name in (*READ_OFF, SHORT, "seen", "unseen")}
     seconds, stated, gone, causes = [], [], [], Counter[str]()
     lines, alike = dict(reversed(suite.songs)), dict[int, NDArray[np.bool_]]()
     for query, music_id in queries:
@@ -113,9 +109,8 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
             "dtw": by_song(index, aligned.log_e),
             "fusion": by_song(index, fusion.weigh(aligned, ordered)),
         }
-        for name, other in others.items():
-            if name in rankers:
-                scores[name] = by_song(index, other.weigh(*other.witnesses(query)))
+        if SHORT in rankers:
+            scores[SHORT] = by_song(index, short.weigh(*short.witnesses(query)))
         for name, log_e in scores.items():
             found[name].append(rank_of(log_e, right))
         whole = scores["fusion"]
@@ -185,7 +180,7 @@ def main() -> None:
     parser.add_argument("--model", default="pretrained", help="pretrained or a model.safetensors")
     parser.add_argument("--hums", type=int, default=100, help="of each suite, drawn by a fixed seed")
     parser.add_argument("--suites", nargs="*", default=list(suites.SUITES), choices=list(suites.SUITES))
-    parser.add_argument("--rankers", nargs="*", default=list(RANKERS), choices=[*RANKERS, SHORT, ONE_PATH])
+    parser.add_argument("--rankers", nargs="*", default=list(RANKERS), choices=[*RANKERS, SHORT])
     parser.add_argument("--distractors", action="store_true", help="also among seen and unseen pop songs apart")
     parser.add_argument("--out", type=Path, default=None, help="the tables as Markdown; a .json beside it")
     asked = parser.parse_args()
