@@ -16,6 +16,8 @@ import soundfile
 from mutagen.flac import FLAC
 from tiny_world import f0_of, melody, put_audio
 
+from humfind.synth.microphone import talk
+
 RATE_HZ = 16_000
 NOTES = 120  # of a melody, half a second each: chance is read off some minutes of music
 
@@ -96,6 +98,15 @@ def test_a_melody_that_is_not_there_is_not_here(library):
     done = humfind("search", library / "absent.wav", "--index", library / "index")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("not here: none of 9 songs fits (probability 0.")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_speech_is_not_here(library, seed):
+    speech = talk(8 * RATE_HZ, RATE_HZ, np.random.default_rng(seed))
+    soundfile.write(library / "speech.wav", 0.3 * speech / np.abs(speech).max(), RATE_HZ)
+    done = humfind("search", library / "speech.wav", "--index", library / "index", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["verdict"] == "not here"
 
 
 def program(folder: Path, name: str, script: str) -> str:

@@ -59,7 +59,7 @@ def traffic(sound: Floats, rate_hz: int, rng: np.random.Generator, level_db: flo
 
 def speech(sound: Floats, rate_hz: int, rng: np.random.Generator, level_db: float = -15.0) -> Floats:
     """A television that talks: syllables of one voice with falling pitch and changing vowels."""
-    return add(sound, _talk(len(sound), rate_hz, rng), level_db)
+    return add(sound, talk(len(sound), rate_hz, rng), level_db)
 
 
 def hiss(sound: Floats, rate_hz: int, rng: np.random.Generator, level_db: float = -10.0) -> Floats:
@@ -105,8 +105,8 @@ def handling(sound: Floats, rate_hz: int, rng: np.random.Generator, level_db: fl
     return (mixed * min(1.0, 0.95 / max(float(np.abs(mixed).max()), 1e-12))).astype(np.float32)
 
 
-def _talk(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """(n,): syllables, pauses between phrases."""
+def talk(n: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+    """(n,): one voice that reads: syllables of falling pitch and changing vowels, pauses between phrases."""
     middle, out, at = rng.uniform(95, 210), np.zeros(n), 0
     while at < n:
         phrase = int(rng.uniform(1.0, 2.5) * rate_hz)
