@@ -51,7 +51,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "rankers": (GROUND | {"runtime.plugins"}, PURE),
     "f0.store": (LIGHT | {"data"}, TABULAR),
     "f0.columns": (GROUND, TABULAR),
-    "f0.extract": (LIGHT | {"data"}, AUDIO),
+    "f0.extract": (LIGHT | {"audio", "data"}, AUDIO),
     "f0.load": (LIGHT | {"data"}, {"numpy", "tqdm"}),
     "f0": (GROUND | {"audio", "runtime.plugins"}, TRACKER_LIBRARIES | AUDIO | PURE),
     "encoders": (GROUND | DISK | {"melody", "runtime.plugins"}, TORCH | {"safetensors"}),

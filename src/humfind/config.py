@@ -17,6 +17,11 @@ CONTAINER_SUFFIXES = frozenset(
     {".m4a", ".m4b", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".caf", ".wv", ".ape", ".mpc"}
 )
 AUDIO_SUFFIXES = SOUNDFILE_SUFFIXES | CONTAINER_SUFFIXES
+# of sound that is not read: such files in a folder of music are named, where others are passed over
+UNREAD_SUFFIXES = frozenset(
+    {".aa", ".aax", ".ac3", ".dff", ".dsf", ".dts", ".it", ".m4p", ".mod", ".musicxml", ".mxl", ".ra", ".rm", ".s3m"}
+    | {".sid", ".tak", ".xm"}
+)
 TRACKER_FIELDS = ("tracker", "model", "decoder", "hop_s", "part_size")  # that say how an f0 was made
 
 

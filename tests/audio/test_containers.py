@@ -11,7 +11,7 @@ import soundfile
 from mutagen.mp4 import MP4
 
 from humfind.audio import load as loading
-from humfind.audio.load import load, stream
+from humfind.audio.load import load, promised_s, stream
 from humfind.data.tags import Tags, read_tags
 from humfind.data.walk import files_below
 from humfind.types import InputError
@@ -98,3 +98,12 @@ def test_notes_that_a_mac_leaves_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     files, skipped = files_below(tmp_path, {".m4a", ".wav"})
     assert ([file.name for file in files], skipped) == ([".hidden.wav", "a.m4a"], [])
+
+
+def test_the_header_says_the_length(tmp_path):
+    put(tmp_path / "a.m4a")
+    soundfile.write(tmp_path / "b.flac", np.zeros(8000, np.float32), 16_000)
+    (tmp_path / "c.mp3").write_bytes(b"no sound")
+    assert promised_s(tmp_path / "a.m4a") == pytest.approx(3.0, abs=0.1)
+    assert promised_s(tmp_path / "b.flac") == 0.5
+    assert promised_s(tmp_path / "c.mp3") == 0.0

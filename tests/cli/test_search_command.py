@@ -57,14 +57,16 @@ def library(tmp_path_factory) -> Path:
     for name in ("cover.jpg", "list.m3u", "._0.flac"):
         (music / name).write_bytes(b"no music")
     (music / "broken.mid").write_bytes(b"MThd")
+    (music / "tracker.xm").write_bytes(b"Extended Module: ")
     put_audio(root / "three.wav", f0_of(melody(3, NOTES)[300:1100], -4, 1.1))
     put_audio(root / "seven.wav", f0_of(melody(7, NOTES)[300:1100], 2))
     soundfile.write(root / "noise.wav", 0.1 * np.random.default_rng(0).standard_normal(5 * RATE_HZ), RATE_HZ)
     done = humfind("index", music, "--model", "pretrained", "--tracker", "swiftf0", "--out", root / "index")
     assert done.returncode == 0, done.stderr
-    assert "broken: not a whole MIDI file" in done.stderr
+    assert "skipped: broken.mid: not a whole MIDI file" in done.stderr
+    assert "skipped: tracker.xm: .xm files are not read; convert it, for example to flac" in done.stderr
     assert "9 songs" in done.stdout
-    assert ", 1 skipped: " in done.stdout
+    assert ", 2 skipped: " in done.stdout
     return root
 
 

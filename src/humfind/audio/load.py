@@ -95,6 +95,19 @@ def require_readable(path: Path) -> None:
         raise _unreadable(path, error) from error
 
 
+def promised_s(path: Path) -> float:
+    """The length that a file's header says, in seconds; 0 where it says none, or is none that can be read."""
+    import soundfile
+
+    try:
+        with _forward(path) as sound:
+            if isinstance(sound, Container):
+                return sound.promised_s
+            return sound.frames / sound.samplerate if sound.frames < UNKNOWN else 0.0
+    except (soundfile.LibsndfileError, RuntimeError, OSError, InputError):
+        return 0.0
+
+
 def _survey(path: Path) -> Survey:
     """Raises InputError as ``load`` says."""
     import soundfile

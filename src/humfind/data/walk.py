@@ -11,9 +11,12 @@ from humfind.runtime.printable import printable
 NOT_TEXT = "its name is not UTF-8; rename it"
 
 
-def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[tuple[str, str]]]:
+def files_below(
+    folder: Path, suffixes: Collection[str], unread: Collection[str] = ()
+) -> tuple[list[Path], list[tuple[str, str]]]:
     """Regular files of these suffixes (lower case) at any depth, sorted; and (path below ``folder``, reason) of those
-    that cannot be used: a name that is not UTF-8, a pipe or a link to nothing, a folder that may not be read.
+    that cannot be used: a name that is not UTF-8, a pipe or a link to nothing, a folder that may not be read, a file
+    of the suffixes ``unread``.
 
     Links to folders are not followed.
     """
@@ -27,11 +30,16 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], li
 
     for place, _, names in os.walk(folder, onerror=closed):
         for path in (Path(place, name) for name in names):
-            if path.suffix.lower() not in suffixes or path.name.startswith("._"):  # a Mac's notes on a file
+            suffix = path.suffix.lower()
+            if suffix not in suffixes and suffix not in unread:
+                continue
+            if path.name.startswith("._"):  # a Mac's notes on a file
                 continue
             below = str(path.relative_to(folder))
             if not is_text(below):
                 skipped.append((printable(below), NOT_TEXT))
+            elif suffix in unread:
+                skipped.append((below, f"{suffix} files are not read; convert it, for example to flac"))
             elif not path.is_file():
                 skipped.append((below, "not a regular file, or a link to nothing; remove it"))
             else:

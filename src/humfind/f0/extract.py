@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from humfind.audio.load import promised_s
 from humfind.config import F0Config
 from humfind.data.zalo import csv_line, stem
 from humfind.f0 import Tracker, make_tracker, track_file
@@ -274,12 +274,5 @@ class _Bar:
 
 
 def _length_s(item: Item) -> float:
-    """From the file's header; 0 where it has none that can be read (the recording will be skipped then)."""
-    import soundfile
-
-    if item.audio is None:
-        return 0.0
-    try:
-        return float(soundfile.info(os.fsencode(item.audio)).duration)
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
-        return 0.0
+    """0 where it is not known."""
+    return promised_s(item.audio) if item.audio else 0.0

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from humfind.config import AUDIO_SUFFIXES, F0Config, IndexConfig
+from humfind.config import AUDIO_SUFFIXES, UNREAD_SUFFIXES, F0Config, IndexConfig
 from humfind.data import notes
+from humfind.data.importers.melodies import melodies_of
 from humfind.data.tags import read_tags
 from humfind.data.walk import files_below
 from humfind.data.zalo import Item, stem
@@ -42,7 +43,7 @@ class FolderItem(Item):
 
 def music_files(folder: Path) -> MusicFiles:
     """Raises InputError where there are none."""
-    files, skipped = files_below(folder, {*AUDIO_SUFFIXES, *notes.SUFFIXES})
+    files, skipped = files_below(folder, {*AUDIO_SUFFIXES, *notes.SUFFIXES}, UNREAD_SUFFIXES)
     if not files:
         reason = ": ".join(skipped[0]) if skipped else "give one of these"
         raise InputError(f"{folder}: no data set, no f0 store, no music files; {reason}")
@@ -81,7 +82,7 @@ def read_folder(
     by_digest = {item.stem: item for item in f0s.items}
     reasons = {stem(path): reason for path, reason in f0s.skipped}
     skipped += [(name, reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
-    written, songs = _written(dict(zip(names[len(named) :], files.melodies, strict=True)), skipped)
+    written, songs = _written(dict(zip(names[len(named) :], files.melodies, strict=True)), folder, skipped)
     for name, file in named:
         if digests.get(name) in by_digest:
             tags = read_tags(file)
@@ -108,22 +109,18 @@ def _names(folder: Path, files: list[Path]) -> list[str]:
     return names
 
 
-def _written(files: dict[str, Path], skipped: Skipped) -> tuple[dict[str, F0], dict[str, Song]]:
+def _written(files: dict[str, Path], folder: Path, skipped: Skipped) -> tuple[dict[str, F0], dict[str, Song]]:
     """The f0 of written melodies, and the songs that they are; what cannot be read is added to ``skipped``."""
     lines: dict[str, F0] = {}
     songs: dict[str, Song] = {}
-    for name, file in files.items():
-        try:
-            for number, title, hz in notes.read(file):
-                music_id = f"{name}/{number}" if number else name
-                f0 = F0(hz, (hz > 0).astype(np.float32), notes.HOP_S)
-                reason = too_little(f0.voiced_s, "song")
-                if music_id in songs:
-                    reason = f"a second melody is called {music_id}"
-                if reason:
-                    skipped.append((music_id, reason))
-                    continue
-                lines[music_id], songs[music_id] = f0, Song(music_id, title, source=str(file.resolve()))
-        except notes.NoMelodyError as error:
-            skipped.append((name, str(error)))
+    melodies, unread = melodies_of({file: name for name, file in files.items()}, folder, "/")
+    skipped += unread
+    for file, melody in melodies:
+        hz = np.zeros(0, np.float32) if melody.hz is None else melody.hz
+        f0 = F0(hz, (hz > 0).astype(np.float32), notes.HOP_S)
+        if reason := too_little(f0.voiced_s, "song"):
+            skipped.append((melody.name, reason))
+        else:
+            lines[melody.name] = f0
+            songs[melody.name] = Song(melody.name, melody.title, source=str(file.resolve()))
     return lines, songs
