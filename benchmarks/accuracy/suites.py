@@ -3,7 +3,9 @@
 Read from FOLDER (default: the environment variable HUMFIND_REAL_DATA), which holds humtrans_valid_hums.jsonl.gz and
 humtrans_valid_targets.jsonl.gz (Liu et al. 2023), mast_open.parquet (Bozkurt et al. 2017), pop909_melodies.jsonl.gz
 (Wang et al. 2020), medleydb_melody_f0.parquet (Bittner et al. 2014) and mtc_ann.jsonl.gz (Meertens MTC-ANN 2.0.1).
-Nothing of it is copied; what is simulated says so in its name.
+Nothing of it is copied; what is simulated says so in its name. These files are an extract of the corpora (notes and f0,
+as JSON lines and parquet), not the forms in which their owners hand them out, which ``humfind import`` reads. Where a
+transcriber's notes overlap, the later one sounds here; of a written melody (``humfind.data.notes``) the highest does.
 """
 
 from __future__ import annotations
