@@ -15,7 +15,7 @@ Conventions
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -229,8 +229,8 @@ class Match:
 
     start_s, end_s: seconds of the song. semitones: add to the hum to reach the song's pitch.
     tempo_ratio: hum seconds a song second. hum_start_s: second of the hum from which on it lies there: what comes
-    before is silence, or another part of the song. path: (second of the hum, second of the song) of each step of the
-    alignment, where there is one.
+    before is silence, or another part of the song. path: (n, 2) float32, second of the hum and of the song at each step
+    of the alignment, where there is one.
     """
 
     start_s: float
@@ -238,7 +238,7 @@ class Match:
     semitones: float
     tempo_ratio: float
     hum_start_s: float = 0.0
-    path: tuple[tuple[float, float], ...] = ()
+    path: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

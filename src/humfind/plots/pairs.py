@@ -61,7 +61,7 @@ def overlay(axis: Axes, hum: Contour, song: Contour, match: Match, song_colour: 
 
 def _warped(hum_s: np.ndarray, match: Match) -> np.ndarray:
     """Seconds of the hum -> of the song: along the path where there is one, else at the match's tempo."""
-    path = np.array([step for step in match.path if step[0] >= match.hum_start_s])
+    path = match.path[match.path[:, 0] >= match.hum_start_s]
     if len(path) < 2:
         return (hum_s - match.hum_start_s) / match.tempo_ratio + match.start_s
     return np.interp(hum_s, path[:, 0], path[:, 1], right=path[-1, 1])

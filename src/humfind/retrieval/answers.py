@@ -63,7 +63,7 @@ def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:
         row: dict[str, Any] = asdict(answer)
         if answer.match:
             places = {name: round(value, 2) for name, value in asdict(answer.match).items() if name != "path"}
-            row["match"] = places | {"path": [[round(at, 2) for at in step] for step in answer.match.path]}
+            row["match"] = places | {"path": [[round(at, 2) for at in step] for step in answer.match.path.tolist()]}
         song = index.song(answer.music_id)
         about = {"title": song.title, "artist": song.artist, "album": song.album, "path": song.source}
         answers.append({"music_id": answer.music_id} | about | row)

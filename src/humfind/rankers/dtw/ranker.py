@@ -246,7 +246,7 @@ class Dtw:
         semitones = _transposition(query.melody, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
         hum_start_s = float(hum.time_s[sung])
         hum_s = float(hum.time_s[-1]) - hum_start_s + frame_s
-        path = tuple(zip(hum.time_s.tolist(), time_s[frame].tolist(), strict=True))
+        path = np.stack([hum.time_s, time_s[frame]], axis=1)
         return Match(start_s, end_s, semitones, hum_s / max(end_s - start_s, frame_s), hum_start_s, path)
 
     @property
