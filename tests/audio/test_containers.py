@@ -107,3 +107,16 @@ def test_the_header_says_the_length(tmp_path):
     assert promised_s(tmp_path / "a.m4a") == pytest.approx(3.0, abs=0.1)
     assert promised_s(tmp_path / "b.flac") == 0.5
     assert promised_s(tmp_path / "c.mp3") == 0.0
+
+
+def test_the_tags_of_a_wav(tmp_path):
+    from mutagen.id3 import TALB, TIT2, TPE1
+    from mutagen.wave import WAVE
+
+    soundfile.write(tmp_path / "a.wav", np.zeros(800, np.float32), 8000)
+    tagged = WAVE(tmp_path / "a.wav")
+    tagged.add_tags()
+    for frame in (TIT2(text="A tune"), TPE1(text="Somebody"), TALB(text="Together")):
+        tagged.tags.add(frame)
+    tagged.save()
+    assert read_tags(tmp_path / "a.wav") == Tags("A tune", "Somebody", "Together")

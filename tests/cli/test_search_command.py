@@ -135,6 +135,9 @@ def test_listen_searches_what_is_recorded(library, tmp_path):
     done = humfind("listen", "--index", library / "index", "--seconds", "2", path=path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "records nothing (no such device); see that a microphone is there" in done.stderr
+    done = humfind("listen", "--index", library / "index", path=str(tmp_path / "no programs"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("humfind: listen: no program to record sound is there; install one of arecord,")
 
 
 @pytest.mark.parametrize(

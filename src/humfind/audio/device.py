@@ -46,9 +46,13 @@ def play(path: Path, start_s: float, end_s: float) -> None:
         raise InputError(f"{program}: does not play ({_last(done.stderr)}); see that a loudspeaker is there")
 
 
-def record(wav: Path, seconds: float) -> None:
-    """Record from the microphone. Raises InputError where there is no program for it, and where it records nothing."""
-    program = _first(RECORDERS, "to record", "listen")
+def recorder() -> str:
+    """The path of a program that records. Raises InputError where there is none."""
+    return _first(RECORDERS, "to record", "listen")
+
+
+def record(wav: Path, seconds: float, program: str) -> None:
+    """Record from the microphone by a ``recorder``. Raises InputError where it records nothing."""
     wanted = RECORDERS[Path(program).name]
     given = [part.format(seconds=f"{seconds:.0f}", file=wav) for part in wanted]
     command = [program, *given] if "{file}" in wanted else [program, *given, str(wav)]

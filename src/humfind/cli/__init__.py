@@ -241,13 +241,14 @@ def listen(
     read_about(index)
     from tempfile import TemporaryDirectory
 
-    from humfind.audio.device import record
+    from humfind.audio.device import record, recorder
     from humfind.cli.searching import answer
 
+    program = recorder()
     with TemporaryDirectory() as folder:
         wav = Path(folder) / "hum.wav"
         say(f"hum now, for {seconds:.0f} s", error=True)
-        record(wav, seconds)
+        record(wav, seconds, program)
         missing = answer([wav], index, model, rank, as_json, plot, play)
     if missing:
         raise typer.Exit(2)

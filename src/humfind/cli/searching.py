@@ -75,7 +75,10 @@ def draw(one: Searched, index: Index, path: Path) -> None:
     contour = next((index.contours[row] for row in rows if index.contours[row] is not None), None)
     if contour is None or first.match is None:
         raise InputError(f"{path}: this index has no contours to draw; build it from f0")
-    claim = f"{one.ranking.verdict or 'first'}: {index.title(first.music_id) or first.music_id}"
+    title = index.title(first.music_id) or first.music_id
+    claim = (
+        f"found: {title}" if one.ranking.verdict == "found" else f"{one.ranking.verdict or 'first'}; nearest: {title}"
+    )
     figure = pairs.aligned(one.query.melody, contour, first.match, claim)
     atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=150, bbox_inches="tight"))
 

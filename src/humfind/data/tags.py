@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from humfind.types import normal_form
 
 # what mutagen raises for a damaged file, in addition to its own error
 DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, struct.error)
 LONGEST = 200  # letters of a tag
+# what title, artist and album are called: by mutagen's easy names; in the ID3 of wav and aiff; in wma
+NAMES = (("title", "TIT2", "Title"), ("artist", "TPE1", "Author"), ("album", "TALB", "WM/AlbumTitle"))
 log = logging.getLogger(__name__)
 
 
@@ -24,13 +28,19 @@ class Tags:
     album: str = ""
 
 
+def _first(found: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """The first value of the first of these that is there."""
+    value = next((found[name] for name in names if found.get(name)), [""])
+    return str(value[0] if isinstance(value, list) else value)
+
+
 def read_tags(file: Path) -> Tags:
     """Empty for a file without tags that can be read."""
     import mutagen
 
     try:
         found = mutagen.File(file, easy=True) or {}
-        named = [str((found.get(key) or [""])[0]) for key in ("title", "artist", "album")]
+        named = [_first(found, names) for names in NAMES]
     except (mutagen.MutagenError, *DAMAGED) as error:
         log.info("%s: its tags cannot be read (%s)", file, error)
         return Tags()

@@ -36,8 +36,8 @@ def raw(hum: F0, song: F0, claim: str) -> Figure:
 def aligned(hum: Contour, song: Contour, match: Match, claim: str) -> Figure:
     """The same pair after key and tempo are removed: the hum is moved and stretched onto the song."""
     look = (
-        f"Removed from the hum: {match.semitones:+.1f} semitones, tempo ratio {match.tempo_ratio:.2f}, "
-        f"start {match.start_s:+.1f} s."
+        f"The hum is moved by {match.semitones:+.1f} semitones, to {match.start_s:.1f} s of the song, "
+        f"and played {match.tempo_ratio:.2f} times as fast."
     )
     figure, axes = style.canvas(claim, look, size=(10, 3.6))
     overlay(axes[0, 0], hum, song, match)

@@ -15,6 +15,8 @@ from humfind.retrieval.query import HumQueries, load_queries
 from humfind.runtime.printable import printable
 from humfind.types import InputError, Query, Ranking
 
+WIDEST = 34  # letters of a column, so that a table of six fits a terminal
+
 
 @dataclass(frozen=True)
 class Searched:
@@ -103,12 +105,17 @@ def table_of(ranking: Ranking, index: Index) -> str:
         if answer.match:
             where = f"{_clock(answer.match.start_s)}-{_clock(answer.match.end_s)}"
             key = f"{answer.match.semitones:+.0f}"
-        title = printable(index.title(answer.music_id))
+        title = _short(printable(index.title(answer.music_id)))
         value = answer.score if answer.probability is None else answer.probability
-        rows.append((str(rank), printable(answer.music_id), title, where, key, f"{value:.3f}"))
+        rows.append((str(rank), _short(printable(answer.music_id)), title, where, key, f"{value:.3f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _short(text: str) -> str:
+    """At most ``WIDEST`` letters, of a longer text its end: a path's says most."""
+    return text if len(text) <= WIDEST else "..." + text[3 - WIDEST :]
 
 
 def _clock(seconds: float) -> str:
