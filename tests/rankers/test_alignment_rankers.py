@@ -140,8 +140,10 @@ def test_a_long_hum_goes_on_elsewhere_in_the_song(index):
     hum = F0(hz, (hz > 0).astype(np.float32), parts[0].hop_s)
     query = search.make_query("hum", hum, MODEL)
     without = replace(CONFIG, piece_s=60.0)
-    found, alone = (Dtw(index, config).evidence(query).log_e[3] for config in (CONFIG, without))
+    never = replace(CONFIG, jump=1e6)
+    found, alone, dear = (Dtw(index, config).evidence(query).log_e[3] for config in (CONFIG, without, never))
     assert found < alone - 5
+    assert dear == pytest.approx(alone, abs=0.5), "a cost beyond 16 bits is never paid"
     ranking = search.search(query, index, Dtw(index))
     assert ranking.music_ids[0] == "03"
     match = ranking.answers[0].match  # of the part since the jump

@@ -205,7 +205,8 @@ def _lesser(least: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
 @njit(nogil=True, cache=True, boundscheck=False)
 def _go_on(cells: np.ndarray, later: np.ndarray, opening: np.ndarray, skip: np.int16, anywhere: np.int16) -> None:
     for j in range(len(cells)):
-        cells[j] = min(cells[j], min(np.int16(later[j] + skip), np.int16(anywhere + opening[j])))
+        # in whole words: a sum may be too large for 16 bits, but then it is not the least
+        cells[j] = min(np.int64(cells[j]), min(np.int64(later[j]) + skip, np.int64(anywhere) + opening[j]))
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
