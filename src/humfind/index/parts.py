@@ -168,7 +168,8 @@ def read_about(folder: Path) -> dict[str, Any]:
     sane = {name: isinstance(about[name], kind) and about[name] is not True for name, kind in kinds.items()}
     sane |= {name: sane[name] and about[name] >= 1 for name, kind in kinds.items() if kind is int}
     parts = about["parts"]
-    sane["parts"] = set(NAMES) == set(parts) and all(NAMES[part].fullmatch(str(parts[part])) for part in NAMES)
+    named = isinstance(parts, dict) and set(NAMES) == set(parts)
+    sane["parts"] = named and all(NAMES[part].fullmatch(str(parts[part])) for part in NAMES)
     wrong = [name for name in kinds if not sane[name]]
     if wrong:
         raise InputError(f"{path}: {wrong[0]} is {about[wrong[0]]!r:.40}; build the index again")
