@@ -56,6 +56,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "f0": (GROUND | {"audio", "runtime.plugins"}, TRACKER_LIBRARIES | AUDIO | PURE),
     "encoders": (GROUND | DISK | {"melody", "runtime.plugins"}, TORCH | {"safetensors"}),
     "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
+    "data.tags": (GROUND | {"audio"}, AUDIO),
     "data": (LIGHT | {"synth", "melody", "runtime.pickled"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
     "index": (GROUND | DISK | {"runtime.plugins"}, TABULAR | {"faiss", "numba", "safetensors"}),
     "training.losses": (GROUND, TORCH),

@@ -21,12 +21,13 @@ KINDS = {"m4a": ("aac", 44_100), "aac": ("aac", 44_100), "mp4": ("aac", 48_000),
 CONTAINERS = {"m4a": "ipod", "aac": "adts", "mka": "matroska"}
 
 
-def put(path: Path, length_s: float = 3.0, channels: int = 1) -> None:
+def put(path: Path, length_s: float = 3.0, channels: int = 1, tags: dict[str, str] | None = None) -> None:
     """A tone of 330 Hz."""
     codec, rate_hz = KINDS[path.suffix[1:]]
     t = np.arange(round(length_s * rate_hz)) / rate_hz
     samples = np.tile(0.3 * np.sin(2 * np.pi * 330 * t), (channels, 1)).astype(np.float32)
     with av.open(str(path), "w", format=CONTAINERS.get(path.suffix[1:], path.suffix[1:])) as container:
+        container.metadata.update(tags or {})
         out = container.add_stream(codec, rate=rate_hz)
         out.layout = layout = "mono" if channels == 1 else "stereo"
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
@@ -87,10 +88,14 @@ def test_titles_come_from_tags(tmp_path: Path) -> None:
     tags["\xa9nam"], tags["\xa9ART"] = "Ma chanson", "Ba\u0300 Huye\u0302\u0323n"
     tags.save()
     assert read_tags(tmp_path / "a.m4a") == Tags("Ma chanson", "B\u00e0 Huy\u1ec7n"), "in normal form"
+    put(tmp_path / "a.webm", tags={"title": "Ma chanson", "artist": "Somebody"})
+    assert read_tags(tmp_path / "a.webm") == Tags("Ma chanson", "Somebody")
     soundfile.write(tmp_path / "b.wav", np.zeros(100), 8000)
     assert read_tags(tmp_path / "b.wav") == Tags()
     (tmp_path / "c.mp3").write_bytes(b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + b"\xff" * 50)
     assert read_tags(tmp_path / "c.mp3") == Tags()
+    (tmp_path / "d.mka").write_bytes(b"no container")
+    assert read_tags(tmp_path / "d.mka") == Tags()
 
 
 def test_notes_that_a_mac_leaves_are_passed_over(tmp_path: Path) -> None:

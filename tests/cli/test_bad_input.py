@@ -198,7 +198,7 @@ hums("truncated wav", "cut short; the 1.5 s that are there are used", lambda p: 
 hums("truncated flac", "cannot be read as audio", lambda p: half(p, tone()), "0007.flac")
 hums("truncated mp3", "cut short; the ", lambda p: half(p, tone()), "0007.mp3", skipped=False)
 hums("truncated ogg", "cannot be read as audio", lambda p: half(p, tone()), "0007.ogg")
-hums("text called .wav", "cannot be read as audio (9 bytes; ", lambda p: p.write_bytes(b"not audio"))
+hums("text called .wav", "cannot be read as audio, it is text; ", lambda p: p.write_bytes(b"not audio"))
 hums("an m4a", "0007.m4a: cannot be read as audio", lambda p: p.write_bytes(b"\0\0\0 ftypM4A "), "0007.m4a")
 hums("a file without suffix", "public_test/hum/0008: no recording by its suffix; rename or remove it",
      lambda p: (write_sound(p, tone()), p.with_name("0008").write_bytes(b"x")), skipped=False)  # fmt: skip
@@ -783,4 +783,4 @@ def test_silent_recordings_are_told_in_a_folder_of_audio(world, capfd, monkeypat
     command = ["index", str(world.root / "music"), "--model", str(world.model), "--tracker", "swiftf0"]
     status, out, err = main([*command, "--out", str(world.root / "new")], capfd, monkeypatch, False)
     assert (status, "1 songs" in out) == (0, True)
-    assert "skipped: quiet: silent" in err
+    assert "skipped: quiet.wav: silent" in err

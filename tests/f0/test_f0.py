@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,13 +269,15 @@ def test_load_averages_the_channels(tmp_path: Path) -> None:
 
 def test_load_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     (tmp_path / "empty.mp3").touch()
-    (tmp_path / "text.wav").write_text("this is no audio at all\n" * 20)
+    (tmp_path / "text.mp3").write_text("thị: no audio at all\n" * 40, encoding="utf-8")
+    (tmp_path / "noise.wav").write_bytes(bytes(range(128, 256)) * 20)
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8_000)
     soundfile.write(tmp_path / "nan.wav", np.array([0, np.nan, 0.1]), 8_000, subtype="FLOAT")
     cases = {
         "missing.wav": "no such file",
         "empty.mp3": "0 bytes",
-        "text.wav": "cannot be read as audio",
+        "text.mp3": "it is text",
+        "noise.wav": "cannot be read as audio",
         "none.wav": "no audio frames",
         "nan.wav": "1 of 3 samples are NaN",
     }
@@ -299,5 +303,31 @@ def test_an_mp3_of_several_blocks_is_decoded_in_one_go(
     whole, _ = soundfile.read(path, dtype="float32")
     capfd.readouterr()
     monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1 << 14)
+    monkeypatch.setattr(audio, "decoder_silenced", nullcontext)
     np.testing.assert_array_equal(load(path).samples, whole)
     assert capfd.readouterr().err == ""
+
+
+def test_what_the_decoder_says_of_a_damaged_mp3_tears_no_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(80_000).astype(np.float32)
+    content = bytearray(encode_mp3(noise, 16_000, 64))
+    for at in np.random.default_rng(1).integers(500, len(content), 300):
+        content[at] = 7
+    (tmp_path / "a.mp3").write_bytes(bytes(content))
+    damaged = load(tmp_path / "a.mp3").samples
+    os.write(2, b"still there\n")
+    *warnings, last = capfd.readouterr().err.splitlines()
+    assert last == "still there"
+    assert all("cut short" in line for line in warnings)
+    monkeypatch.setattr(audio, "decoder_silenced", nullcontext)
+    np.testing.assert_array_equal(load(tmp_path / "a.mp3").samples, damaged)
+    assert "Note" in capfd.readouterr().err, "this file says nothing of that: find another"
+
+
+def test_what_a_mac_leaves_does_not_harm_the_recording(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(encode_mp3(np.zeros(16_000, np.float32), 16_000, 64))
+    length = len(load(tmp_path / "a.mp3").samples)
+    (tmp_path / "._a.mp3").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(100))
+    assert len(load(tmp_path / "a.mp3").samples) == length

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,9 +156,11 @@ def test_an_index_of_a_store_and_of_a_folder(world, checkpoint, tmp_path):
     for i, name in enumerate(["a/x.wav", "b/x.wav"]):
         put_audio(tmp_path / "music" / name, f0_of(melody(i)[:800]))
     (tmp_path / "music/broken.wav").write_bytes(b"")
+    shutil.copy(tmp_path / "music/a/x.wav", tmp_path / "music/b/y.wav")
     made, skipped = indexing.index_of(tmp_path / "music", "public_test", model=checkpoint, f0=QUICK)
     assert made.music_ids == ("a/x", "b/x")
-    assert [path for path, _ in skipped] == ["broken"]
+    assert [path for path, _ in skipped] == ["b/y.wav", "broken.wav"]
+    assert skipped[0][1] == "the same file as a/x.wav, which is used"
     made.save(tmp_path / "index")
     put_audio(tmp_path / "hum.wav", hum_of(1, 0.0, 6.0, shift=4))
     index, ranking = answers.search_file(tmp_path / "hum.wav", tmp_path / "index", "", RankConfig("nearest"))

@@ -36,6 +36,8 @@ class Container:
                 raise RuntimeError("a container without sound")
             stream = self._container.streams.audio[0]
             self.samplerate, self.channels = int(stream.rate), int(stream.codec_context.channels)
+            said = {**self._container.metadata, **stream.metadata}
+            self.tags = {name.lower(): str(text) for name, text in said.items()}  # title, artist, album ...
             self.promised_s = (self._container.duration or 0) / av.time_base  # by the header; 0 where it says nothing
             if self.samplerate <= 0 or self.channels <= 0:
                 raise RuntimeError("a container without sound")

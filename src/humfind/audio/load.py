@@ -6,9 +6,10 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +30,8 @@ MOST_SAMPLES = round(LONGEST_S * 48_000)  # that ``load`` holds at once, 2 GB
 TOO_LONG = "at most 3 hours can be read; cut it into songs"
 LOUDEST = 2.0**31  # the largest sample of a float file that holds whole numbers
 CANCELLED = 0.01  # of the channels' power; less is left in the mix where they are each other's opposite
+STDERR = 2
+OPENING = re.compile("^Error opening <.*>: ")  # of soundfile's messages
 log = logging.getLogger(__name__)
 
 
@@ -173,30 +176,71 @@ def _forward(path: Path) -> SoundFile | Container:
     """A sound file that is only read onwards: by libsndfile, or by the ffmpeg libraries what that one does not know.
 
     soundfile seeks after each block to where it already is, and an mp3 decoder that is sent anywhere forgets
-    the bits that the next frame borrows: it says so on stderr and may get that frame wrong.
+    the bits that the next frame borrows: it says so on stderr and may get that frame wrong. libsndfile gets an open
+    file: of a path it would also read what a Mac has left beside it, and refuse the recording for that.
     """
     import soundfile
 
-    with path.open("rb") as file:
-        if _is_utf16(file.read(64)):
-            raise InputError(f"{path}: cannot be read as audio, it is text in UTF-16; give a recording")
+    file = path.open("rb")
+    if _is_text(file.read(512)):
+        file.close()
+        raise InputError(f"{path}: cannot be read as audio, it is text; give a recording")
+    file.seek(0)
 
     class Forward(soundfile.SoundFile):
         def seekable(self) -> bool:
             return False
 
+        def read(self, *given: Any, **named: Any) -> Any:
+            with decoder_silenced():
+                return super().read(*given, **named)
+
+        def close(self) -> None:
+            super().close()
+            file.close()
+
     try:
-        return Forward(os.fsencode(path))  # soundfile itself encodes no name that is not UTF-8
+        with decoder_silenced():
+            return Forward(file)
     except soundfile.LibsndfileError:
+        file.close()
         if path.suffix.lower() not in CONTAINER_SUFFIXES:
             raise
         return Container(path)
 
 
-def _is_utf16(head: bytes) -> bool:
-    """Text whose byte order mark looks like the start of an mp3 frame: the decoder would complain on stderr."""
-    letters = head[2::2]
-    return head.startswith(b"\xff\xfe") and letters.isascii() and any(letters) and not any(head[3::2])
+@contextmanager
+def decoder_silenced() -> Iterator[None]:
+    """What the mp3 decoder writes on the process's stderr about a damaged file is not written: that it is damaged is
+    said by ``load``, and a progress bar stays whole."""
+    try:
+        kept = os.dup(STDERR)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, STDERR)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file begins as text does: in UTF-8 (its last letter may be cut), or in UTF-16, whose byte order mark
+    looks like the start of an mp3 frame, so that the decoder would take it for one."""
+    letters = head[2:64:2]
+    if head.startswith(b"\xff\xfe") and letters.isascii() and any(letters) and not any(head[3:64:2]):
+        return True
+    for cut in range(min(4, len(head))):
+        try:
+            text = head[: len(head) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return all(letter.isprintable() or letter.isspace() for letter in text)
+    return False
 
 
 def _read(sound: SoundFile | Container) -> Iterator[Floats]:
@@ -213,7 +257,7 @@ def _mean(block: Floats) -> Floats:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    why = _first_line(error).replace(f"Error opening {os.fsencode(path)!r}: ", "")
+    why = OPENING.sub("", _first_line(error))
     reason = f"cannot be read as audio ({path.stat().st_size:,} bytes; {why})"
     return InputError(f"{path}: {reason}; {MEND}")
 

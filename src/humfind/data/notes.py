@@ -69,17 +69,18 @@ def pitch_sequence_of(rows: NDArray[np.float64]) -> Floats:
     return hz
 
 
-def read(path: Path) -> Iterator[tuple[str, str, Floats]]:
+def read(path: Path, unread: list[tuple[str, str]] | None = None) -> Iterator[tuple[str, str, Floats]]:
     """(number, title, Hz) of each melody in a file; only ABC files hold several, the number is then their X: field.
 
-    Raises NoMelodyError, and for an ABC file only where none of its tunes can be read.
+    unread: takes (number, reason) of each tune of an ABC file that cannot be read where others can. Raises
+    NoMelodyError, and for an ABC file only where none of its tunes can be read.
     """
     suffix = path.suffix.lower()
     _require_file(path)
     if suffix in (".mid", ".midi"):
         yield "", path.stem, pitch_sequence_of(midi_rows(path))
     elif suffix == ".abc":
-        yield from _abc(path)
+        yield from _abc(path, [] if unread is None else unread)
     elif suffix in (".krn", ".kern"):
         yield "", path.stem, pitch_sequence_of(_kern_rows(path))
     else:
@@ -150,21 +151,24 @@ def _notes(track: Any, tempos: NDArray[np.float64], per_quarter: int) -> NDArray
     return rows
 
 
-def _abc(path: Path) -> Iterator[tuple[str, str, Floats]]:
-    found, reasons = 0, []
+def _abc(path: Path, unread: list[tuple[str, str]]) -> Iterator[tuple[str, str, Floats]]:
+    found, reasons = 0, list[tuple[str, str]]()
     for chunk in split_tunes(_decoded(path.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")):
         try:
             tune = parse_tune(chunk, path.stem)
             melody = tune.melody
         except ValueError as error:  # TuneError is one
-            reasons.append(str(error))
+            number = chunk.strip().partition("\n")[0].removeprefix("X:").partition("%")[0].strip()
+            reasons.append((number[:20], str(error)))
             continue
         second = 60.0 / (tune.tempo if isinstance(tune.tempo, float | int) and tune.tempo > 0 else SHEET_TEMPO)
         rows = np.stack([melody.start_q, melody.start_q + melody.length_q, melody.midi], axis=1).astype(np.float64)
         yield tune.number, tune.title, pitch_sequence_of(rows * [second, second, 1.0])
         found += 1
-    if not found:
-        raise NoMelodyError(reasons[0] if reasons else "no tune (a line X: begins each)")
+    if found:
+        unread.extend(reasons)
+    else:
+        raise NoMelodyError(reasons[0][1] if reasons else "no tune (a line X: begins each)")
 
 
 def _kern_rows(path: Path) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What a recording's own tags say (ID3, Vorbis comments, MP4 atoms ...), by mutagen."""
+"""What a recording's own tags say (ID3, Vorbis comments, MP4 atoms ...), by mutagen and the ffmpeg libraries."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from humfind.audio.containers import Container
 from humfind.types import normal_form
 
 # what mutagen raises for a damaged file, in addition to its own error
-DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, struct.error)
+DAMAGED = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, EOFError, struct.error)
+MATROSKA = (".webm", ".mka", ".mkv")  # which mutagen does not know
 LONGEST = 200  # letters of a tag
 # what title, artist and album are called: by mutagen's easy names; in the ID3 of wav and aiff; in wma
 NAMES = (("title", "TIT2", "Title"), ("artist", "TPE1", "Author"), ("album", "TALB", "WM/AlbumTitle"))
@@ -39,7 +41,10 @@ def read_tags(file: Path) -> Tags:
     import mutagen
 
     try:
-        found = mutagen.File(file, easy=True) or {}
+        found: Mapping[str, Any] = mutagen.File(file, easy=True) or {}
+        if file.suffix.lower() in MATROSKA:
+            with Container(file) as container:
+                found = container.tags
         named = [_first(found, names) for names in NAMES]
     except (mutagen.MutagenError, *DAMAGED) as error:
         log.info("%s: its tags cannot be read (%s)", file, error)

@@ -59,8 +59,9 @@ def read_folder(
     """The f0 of what lies below a folder, and what is known of each song. A song's id is its path below the folder,
     without the suffix where no other file differs in that alone; in an ABC file, and the tune's number.
 
-    In the store, a row's key is the checksum of the file: files of one name stay apart, a file that has changed is
-    tracked anew, and one that was moved is not.
+    A recording that lies there twice, byte for byte, is one song: the other file is named as skipped. In the store, a
+    row's key is the checksum of the file: files of one name stay apart, a file that has changed is tracked anew, and
+    one that was moved is not.
     """
     names = _names(folder, [*files.recordings, *files.melodies])
     named = list(zip(names, files.recordings, strict=False))
@@ -70,18 +71,22 @@ def read_folder(
     skipped: Skipped = list(files.skipped)
     digests: dict[str, str] = {}  # of each name
     stored: dict[str, Item] = {}  # by checksum
+    below = {name: file.relative_to(folder).as_posix() for name, file in named}
     for name, file in named:
         try:
-            digests[name] = file_sha256(file)
+            digest = file_sha256(file)
         except OSError as error:
-            skipped.append((name, f"cannot be read ({error.strerror})"))
+            skipped.append((below[name], f"cannot be read ({error.strerror})"))
             continue
-        path = f"{file.relative_to(folder).as_posix()}/{digests[name]}"
-        stored.setdefault(digests[name], Item(path, None, file))
+        if (other := stored.get(digest)) is not None:
+            skipped.append((below[name], f"the same file as {other.path.removesuffix(f'/{digest}')}, which is used"))
+            continue
+        digests[name] = digest
+        stored[digest] = Item(f"{below[name]}/{digest}", None, file)
     f0s = load_f0(list(stored.values()), KEPT_SPLIT, "song", cache, replace(config, part_size=1))
     by_digest = {item.stem: item for item in f0s.items}
     reasons = {stem(path): reason for path, reason in f0s.skipped}
-    skipped += [(name, reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
+    skipped += [(below[name], reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
     written, songs = _written(dict(zip(names[len(named) :], files.melodies, strict=True)), folder, skipped)
     for name, file in named:
         if digests.get(name) in by_digest:

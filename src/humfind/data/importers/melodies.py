@@ -35,8 +35,9 @@ def melodies_of(
     songs: dict[str, tuple[Path, Part]] = {}
     skipped: list[tuple[str, str]] = []
     for file, name in tqdm(names.items(), desc="melodies", unit="file", delay=QUIET_S, leave=False):
+        unread: list[tuple[str, str]] = []
         try:
-            for number, title, hz in read_melodies(file):
+            for number, title, hz in read_melodies(file, unread):
                 music_id = normal_form(f"{name}{between}{number}" if number else name)
                 if music_id in songs:
                     skipped.append((file.relative_to(folder).as_posix(), f"a second melody is called {music_id}"))
@@ -44,4 +45,5 @@ def melodies_of(
                 songs[music_id] = file, Part(music_id, music_id, hz=hz, title=title)
         except NoMelodyError as error:
             skipped.append((file.relative_to(folder).as_posix(), str(error)))
+        skipped += [(f"{file.relative_to(folder).as_posix()}, tune {number}", reason) for number, reason in unread]
     return list(songs.values()), skipped
