@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_world import CONFIG, f0_of, hum_of, melody, put_audio, put_rows
@@ -76,6 +77,7 @@ def test_accents_join_index_hums_and_answers_however_they_are_spelt(
     """The songs' files decomposed, the answers composed: as one system and another write them."""
     monkeypatch.setenv("HUMFIND_HOME", str(tmp_path / "home"))
     data, model = tmp_path / "data", tmp_path / "model.safetensors"
+    torch.manual_seed(0)
     Model(CONFIG, build(CONFIG.encoder, input_shape(CONFIG))).save(model)
     names = [f"{accent}{i}" for i, accent in enumerate("éüñå")]
     for i, name in enumerate(names):
