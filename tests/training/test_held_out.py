@@ -64,7 +64,7 @@ def test_predict_and_notebooks_ask_the_same_songs_and_none_that_was_learned(home
     done = predict(data, "train", tmp_path / "out.csv", home / "store", model=str(checkpoint(home)))
     assert set(done.index.music_ids) == held_out - LOST
     run = notebooks.open_run(str(data), str(tmp_path / "run"), F0Config())
-    run.__dict__["shelf"] = type(run.cache)(home / "store")
+    run.__dict__["cache"] = type(run.cache)(home / "store")
     trial = run.trial("validation", model)
     assert trial.index.music_ids == done.index.music_ids
     assert trial.hums == tuple(ranking.query for ranking in done.rankings)

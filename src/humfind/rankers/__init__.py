@@ -1,8 +1,8 @@
 """Query -> ranking. Every ranker is ``rank(query, k) -> Ranking``; what it needs of the index, its constructor takes.
 
 A ranking has k distinct songs, fewer only where the index has fewer. A ranker may offer ``rank_many(queries, k)``: the
-same rankings, faster. Adding one takes a file and a line in ``RANKERS``, or an entry point
-(``humfind.runtime.plugins``).
+same rankings, faster. Adding one takes a file, a line in ``RANKERS`` and its name in ``config.RANKER_NAMES``, or an
+entry point (``humfind.runtime.plugins``).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def make_trial(
 ) -> Trial:
     """The songs and hums of a split of ``data``; of train, the songs that training held out, and their hums.
 
-    model, model_path: the encoder and what it was loaded from. shelf: where f0 are kept. f0: how to track; as the store
+    model, model_path: the encoder and what it was loaded from. cache: where f0 are kept. f0: how to track; as the store
     was made where None. index: a folder; built in memory where None. trained: whose training held songs out (default:
     this model's). Raises InputError where an answer names a song that is nowhere.
     """
