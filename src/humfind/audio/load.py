@@ -31,7 +31,7 @@ TOO_LONG = "at most 3 hours can be read; cut it into songs"
 LOUDEST = 2.0**31  # the largest sample of a float file that holds whole numbers
 CANCELLED = 0.01  # of the channels' power; less is left in the mix where they are each other's opposite
 STDERR = 2
-OPENING = re.compile("^Error opening <.*>: ")  # of soundfile's messages
+OPENING = re.compile(r"^Error opening (\d+|'.*'): ")  # of soundfile's messages
 log = logging.getLogger(__name__)
 
 
@@ -177,15 +177,14 @@ def _forward(path: Path) -> SoundFile | Container:
 
     soundfile seeks after each block to where it already is, and an mp3 decoder that is sent anywhere forgets
     the bits that the next frame borrows: it says so on stderr and may get that frame wrong. libsndfile gets an open
-    file: of a path it would also read what a Mac has left beside it, and refuse the recording for that.
+    file: of a path it would also read what a Mac has left beside it, and refuse the recording for that. (Not a Python
+    file: an interrupt within its callbacks would be lost.)
     """
     import soundfile
 
-    file = path.open("rb")
-    if _is_text(file.read(512)):
-        file.close()
-        raise InputError(f"{path}: cannot be read as audio, it is text; give a recording")
-    file.seek(0)
+    with path.open("rb") as file:
+        if _is_text(file.read(512)):
+            raise InputError(f"{path}: cannot be read as audio, it is text; give a recording")
 
     class Forward(soundfile.SoundFile):
         def seekable(self) -> bool:
@@ -195,15 +194,10 @@ def _forward(path: Path) -> SoundFile | Container:
             with decoder_silenced():
                 return super().read(*given, **named)
 
-        def close(self) -> None:
-            super().close()
-            file.close()
-
     try:
         with decoder_silenced():
-            return Forward(file)
+            return Forward(str(path) if os.name == "nt" else os.open(path, os.O_RDONLY))
     except soundfile.LibsndfileError:
-        file.close()
         if path.suffix.lower() not in CONTAINER_SUFFIXES:
             raise
         return Container(path)
