@@ -104,7 +104,7 @@ def ask(count: int, folder: Path) -> dict[str, float]:
     ordered = WindowSequence(index)
     few = Projected(ordered.whole, FusionConfig.directions)
     for name, log_e_of in (
-        ("all directions", lambda query: ordered.evidence(query)[0]),
+        ("all directions", lambda query: ordered.evidence(query)),
         ("first stage", lambda query: ordered.shortlist(query, few, FusionConfig.likely, FusionConfig.shortlist)[1]),
     ):
         with ThreadPoolExecutor(cores()) as pool:  # not timed

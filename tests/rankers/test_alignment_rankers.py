@@ -234,11 +234,47 @@ def test_a_shortlist_of_all_places_has_the_evidence_of_all(index):
     seen = Projected(ordered.whole, index.vectors.dim)
     for song in range(0, SONGS, 6):
         query = query_of(song, 2)
-        exact = ordered.evidence(query)[0]
+        exact = ordered.evidence(query)
         places, log_e = ordered.shortlist(query, seen, 10**6, 8)
         assert places.recording[0] == np.argmin(exact) == song
         assert places.start_s[0] <= 7 <= places.end_s[0] - 6
         assert log_e == pytest.approx(exact, rel=1e-6, abs=1e-6)  # 32 bits: other windows are multiplied together
+
+
+def test_a_hum_is_as_likely_as_its_best_piece_of_so_many():
+    rows = [np.array([-9.0, 1.0, evalue.NOWHERE]), np.array([-2.0, -3.0, evalue.NOWHERE])]
+    assert sequence.together(rows[:1]) == pytest.approx(rows[0])
+    whole = np.array([0.0, -8.0, evalue.NOWHERE])
+    expected = [-9.0 + np.log(4), -8.0 + np.log(2), evalue.NOWHERE + np.log(2)]
+    assert sequence.together([whole, *rows]) == pytest.approx(np.array(expected))
+
+
+def test_a_long_hum_is_compared_in_pieces(index, monkeypatch):
+    short = query_of(4, 2, length_s=13.0)
+    assert sequence.pieces_of(short)[0] is short
+    lines = [melody(seed, notes=160) for seed in range(SONGS)]  # of 80 s
+    songs = search.build_index(((Song(f"{i:02d}"), f0_of(line)) for i, line in enumerate(lines)), MODEL)
+    later_first = np.concatenate([lines[4][5000:7000], lines[4][500:2500]])
+    query = search.make_query("hum", f0_of(later_first, shift=3), MODEL)
+    whole, *pieces = sequence.pieces_of(query)
+    assert whole is query
+    assert [piece.length_s for piece in pieces] == [pytest.approx(query.length_s / 6)] * 6
+    assert sum(len(piece.windows) for piece in pieces) == len(query.windows)
+    ordered = WindowSequence(songs)
+    in_pieces = ordered.evidence(query)
+    answer = ordered.rank(query, 3).answers[0]
+    assert answer.music_id == "04"
+    assert answer.match is not None
+    song_s = answer.match.start_s - answer.match.hum_start_s / answer.match.tempo_ratio
+    assert min(abs(song_s - 50.0), abs(song_s + 15.0)) < 3.0, "where one of the two parts lies"
+    places, log_e = ordered.shortlist(query, Projected(ordered.whole, songs.vectors.dim), 10**6, 9)
+    assert places.recording[0] == 4
+    assert len(places.recording) == 3
+    assert log_e == pytest.approx(in_pieces, rel=1e-6, abs=1e-6)
+    monkeypatch.setattr(sequence, "LONG_S", 1e9)
+    at_once = ordered.evidence(query)
+    others = np.arange(SONGS) != 4
+    assert in_pieces[others].min() - in_pieces[4] > at_once[others].min() - at_once[4] + 2
 
 
 def test_likely_places_are_as_far_from_a_hum_as_when_all_are_compared(index):
@@ -261,7 +297,7 @@ def test_a_shortlist_is_told_what_chance_does_by_songs_that_are_not_in_it(index,
     monkeypatch.setattr(sequence, "CHANCE", 40)
     ordered = WindowSequence(index)
     query = query_of(7, 2, length_s=9.0)
-    exact = ordered.evidence(query)[0]
+    exact = ordered.evidence(query)
     places, log_e = ordered.shortlist(query, Projected(ordered.whole, 8), 12, 3)
     assert len(places.recording) == 3
     assert places.recording[0] == 7

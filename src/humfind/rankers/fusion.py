@@ -62,7 +62,7 @@ class Fusion:
             counts = (self.weights.likely, self.weights.shortlist)
             places, ordered = self.sequence.shortlist(query, self.projected, *counts)
             return self.dtw.evidence(query, places), ordered
-        ordered = self.sequence.evidence(query)[0]
+        ordered = self.sequence.evidence(query)
         prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
         return self.dtw.evidence(query, prior=prior), ordered
 

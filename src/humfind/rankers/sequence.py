@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from collections.abc import Sequence as Sequence_
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -31,7 +32,7 @@ from humfind.rankers.null_model import (
     null_sample,
 )
 from humfind.rankers.window_matching import Diagonal, Group, Projected, RowRanges, Vectors, WindowTable, groups
-from humfind.types import Contour, Floats, Ints, Match, Query, Ranking
+from humfind.types import Contour, Embeddings, Floats, Ints, Match, Query, Ranking, Windows
 
 CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
 FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
@@ -39,6 +40,7 @@ LOOKED_AT = 20_000  # places of the first look, of which one in so many tells ho
 LONGER = 1.3  # than its own tempo makes it, a hum may be where it is aligned with a likely place
 ROOM_S = 2.0  # before and after that
 OCTAVE = 12.0  # semitones
+LONG_S, PIECE_S = 15.0, 7.0  # a hum that is longer is compared in pieces of about so long
 OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's tempo and the song's
 
 
@@ -76,13 +78,24 @@ class WindowSequence:
         self.whole = WindowTable(songs.vectors, np.cumsum(begins) - 1, begin, hop_s)
 
     def rank(self, query: Query, k: int) -> Ranking:
-        log_e, tempo = self.evidence(query)
-        return ranking_of(query, self.songs, log_e, k, lambda row: self._match(query, row, tempo[row]))
+        pieces = pieces_of(query)
+        found = [self._evidence(piece) for piece in pieces]
+        best = np.argmin(_for_many([log_e for log_e, _ in found]), axis=0)  # of each recording, what fits it best
 
-    def evidence(self, query: Query) -> tuple[NDArray[np.float64], Floats]:
+        def match(row: int) -> Match:
+            return self._match(pieces[best[row]], row, found[best[row]][1][row])
+
+        return ranking_of(query, self.songs, together([log_e for log_e, _ in found]), k, match)
+
+    def evidence(self, query: Query) -> NDArray[np.float64]:
+        """(recordings,) log E-values. A long hum may repeat, pause and go on elsewhere: it is where its best piece
+        is."""
+        return together([self._evidence(piece)[0] for piece in pieces_of(query)])
+
+    def _evidence(self, piece: Query) -> tuple[NDArray[np.float64], Floats]:
         """Of each recording: log E-value, the hum's tempo at its best place."""
-        ratios = _tempos(query)
-        asked = _asked(query, ratios, self.whole.hop_s)
+        ratios = _tempos(piece)
+        asked = _asked(piece, ratios, self.whole.hop_s)
         least = self._least(asked, self.whole, self.whole.groups)
         null = [NullModel.of(distances, self._weights) for distances in least]
         return _log_e(least, ratios, self.block_owner, self.places, null)
@@ -97,7 +110,21 @@ class WindowSequence:
     ) -> tuple[CandidateRegions, NDArray[np.float64]]:
         """The ``count`` places where the hum is likeliest to lie, and the log E-values of all recordings, by those
         places alone that are among the ``likely`` best along few directions, at few tempos and in windows twice as far
-        apart: NOWHERE for recordings that have none."""
+        apart: NOWHERE for recordings that have none. Of a long hum, the places are the likeliest recordings, a third as
+        many."""
+        pieces = pieces_of(query)
+        if len(pieces) == 1:
+            return self._shortlist(query, projected, likely, count)
+        said = [self._shortlist(piece, projected, likely, count)[1] for piece in pieces]
+        log_e = np.where(np.min(said, axis=0) < NOWHERE, together(said), NOWHERE)
+        best = np.argsort(log_e, kind="stable")[: -(-count // 3)]
+        best = best[log_e[best] < NOWHERE]
+        return CandidateRegions(best, np.zeros(len(best), np.float32), np.full(len(best), np.inf, np.float32)), log_e
+
+    def _shortlist(
+        self, query: Query, projected: Projected, likely: int, count: int
+    ) -> tuple[CandidateRegions, NDArray[np.float64]]:
+        """Of a short hum, or of a piece."""
         sample = null_sample(len(self.places), int(self.blocks[-1]), CHANCE)
         sampled = np.flatnonzero(sample[self.block_owner])
         weight = block_weights(self.block_owner[sampled], self.alike[sampled])
@@ -173,7 +200,44 @@ class WindowSequence:
         window = windows.start + int(np.argmin(apart))
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
         semitones = float(self.songs.key[window] - np.median(key))
-        return Match(start_s, start_s + query.length_s / float(tempo), semitones, float(tempo))
+        hum_start_s = float(query.windows.start_s.min())
+        return Match(start_s, start_s + query.length_s / float(tempo), semitones, float(tempo), hum_start_s)
+
+
+def pieces_of(query: Query) -> list[Query]:
+    """A hum, and where it is longer than ``LONG_S`` its pieces of about ``PIECE_S``, by where its windows begin."""
+    if query.length_s <= LONG_S:
+        return [query]
+    start_s = query.windows.start_s
+    count = max(1, round(query.length_s / PIECE_S))
+    number = np.minimum((start_s * (count / (float(start_s.max()) + 1e-6))).astype(np.int64), count - 1)
+    length_s = query.length_s / count
+    parts = [
+        replace(
+            query,
+            windows=Windows(**{name: column[number == piece] for name, column in vars(query.windows).items()}),
+            embeddings=Embeddings(query.embeddings.vectors[number == piece]),
+            length_s=length_s,
+        )
+        for piece in np.unique(number)
+    ]
+    return [query, *parts]
+
+
+def together(log_e: Sequence_[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Log E-values in each recording, of a hum and of its pieces -> of the hum: the best of them, for as many as were
+    tried. All pieces together weigh as much as the whole.
+
+    (Their sum, by Fisher's method, is a worse witness: pieces overlap, and what is repeated fits by chance again.)"""
+    return np.min(_for_many(log_e), axis=0)
+
+
+def _for_many(log_e: Sequence_[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(pieces, recordings): each log E-value for as many as were tried."""
+    pieces = len(log_e) - 1
+    tried = np.array([2.0, *[2.0 * pieces] * pieces]) if pieces else np.ones(1)
+    found: NDArray[np.float64] = np.array(log_e) + np.log(tried)[:, None]
+    return found
 
 
 def _alike(contours: Sequence_[Contour | None], owner: Ints, number: Ints) -> NDArray[np.float64]:
