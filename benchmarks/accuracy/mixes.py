@@ -1,14 +1,15 @@
 """Songs as recordings: full mixes with a sung or a played lead, tracked and searched, tracker by tracker.
 
-    python -m benchmarks.accuracy.mixes [--data FOLDER] [--songs 40] [--seed 0] [--trackers NAME ...]
-                                       [--out FILE.md]
+    python -m benchmarks.accuracy.mixes [--data FOLDER] [--songs 40] [--sung 0.67] [--seed 0]
+                                       [--trackers NAME ...] [--out FILE.md]
 
 A song is a minute of an even-numbered melody of POP909 (FOLDER: see benchmarks/accuracy/suites.py), 44.1 kHz stereo:
 the lead sung by a simulated open voice or played by an instrument of TimGM6mb, -3 to +3 dB beside a band of the same
 soundfont (chords by rule, bass, drums). Hums: simulated, 9 to 14 s, as 16 kHz wav. A row a tracker and kind of lead:
 raw pitch and overall accuracy of the tracked line by mir_eval, MRR@10 of ``fusion`` with ``--model pretrained`` from
-the wav files of the hums, and processor seconds a second of music. pip install mir_eval pretty_midi; pip install
---no-deps tinysoundfont.
+the wav files of the hums, and processor seconds a second of music. pip install mir_eval; pip
+install --no-deps -r requirements-soundfont.txt; and for tracker basic-pitch, pip install --no-deps basic-pitch==0.4.0.
+More trackers: ``salience``, the network of ``mix`` alone; ``mix and salience``, both lines of each song in the index.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from benchmarks.accuracy import suites
+from benchmarks.accuracy.peers import BasicPitch
 from benchmarks.accuracy.rankers import table
 from humfind import metrics
+from humfind.audio import harmonics
+from humfind.audio.load import stream
 from humfind.config import F0Config, HummerConfig, RankConfig
 from humfind.f0 import make_tracker, track_file
+from humfind.f0.salience import MelodyLine, load_network
 from humfind.index import Song
 from humfind.rankers import make_ranker
 from humfind.retrieval import search
@@ -35,12 +41,14 @@ from humfind.retrieval.checkpoints import load_model
 from humfind.synth import voice
 from humfind.synth.hum import perform
 from humfind.synth.melody import Notes
+from humfind.synth.soundfont import DRUMS, RATE_HZ, Played, Soundfont
 from humfind.types import F0, Floats
 
-RATE_HZ, LENGTH_S, BAR_S = 44_100, 60.0, 2.0
+LENGTH_S, BAR_S = 60.0, 2.0
 HUM_S = (9.0, 14.0)
 LEVEL_DB = (-3.0, 3.0)  # of the lead, beside the band
 SUNG = 2 / 3  # of the songs
+THE_LEAD, SALIENCE, BOTH = "the lead itself", "salience", "mix and salience"
 LEADS = (65, 66, 73, 40, 56, 68, 26)  # General MIDI: saxophones, flute, violin, trumpet, oboe, jazz guitar
 CHORDS = (0, 4, 24, 25, 27, 48, 89)  # pianos, guitars, strings, a pad
 BASSES, PADS = (32, 33, 35, 38), (48, 50, 52, 89)
@@ -65,48 +73,7 @@ class Mixed:
     notes: Notes
 
 
-class Band:
-    """TimGM6mb through tinysoundfont. events: (start_s, end_s, program, pitch, velocity); program -1 is the drums."""
-
-    def __init__(self) -> None:
-        import tinysoundfont
-
-        found = find_spec("pretty_midi")
-        if found is None or found.origin is None:
-            raise ModuleNotFoundError("pretty_midi, whose wheel has the soundfont")
-        self.synth = tinysoundfont.Synth(samplerate=RATE_HZ)
-        self.font = self.synth.sfload(str(Path(found.origin).parent / "TimGM6mb.sf2"))
-
-    def play(self, events: list[tuple[float, float, int, int, int]], length_s: float) -> Floats:
-        """(n, 2) float32."""
-        self.synth.sounds_off()
-        channels = {program: i if i < 9 else i + 1 for i, program in enumerate(sorted({e[2] for e in events} - {-1}))}
-        for program, channel in channels.items():
-            self.synth.program_select(channel, self.font, 0, program)
-        self.synth.program_select(9, self.font, 128, 0, True)
-        times = [(start, 1, program, pitch, velocity) for start, _, program, pitch, velocity in events]
-        times += [(end, 0, program, pitch, 0) for _, end, program, pitch, _ in events]
-        out, at = [], 0
-        for when, on, program, pitch, velocity in sorted(times):
-            sample = min(round(when * RATE_HZ), round(length_s * RATE_HZ))
-            out.append(self._generate(sample - at))
-            at = sample
-            channel = 9 if program < 0 else channels[program]
-            if on:
-                self.synth.noteon(channel, pitch, velocity)
-            else:
-                self.synth.noteoff(channel, pitch)
-        out.append(self._generate(round(length_s * RATE_HZ) - at))
-        return np.concatenate(out)
-
-    def _generate(self, samples: int) -> Floats:
-        if samples <= 0:
-            return np.empty((0, 2), np.float32)
-        made: Floats = np.frombuffer(bytes(self.synth.generate(samples)), np.float32).reshape(-1, 2)
-        return made
-
-
-def accompaniment(notes: Notes, rng: np.random.Generator) -> list[tuple[float, float, int, int, int]]:
+def accompaniment(notes: Notes, rng: np.random.Generator) -> list[Played]:
     """Chords, bass and drums: of each bar the triad that the melody's notes fit best."""
     chords, pads, bass = (int(rng.choice(some)) for some in (CHORDS, PADS, BASSES))
     events = []
@@ -125,18 +92,24 @@ def accompaniment(notes: Notes, rng: np.random.Generator) -> list[tuple[float, f
             at = start + beat * BAR_S / 4
             if rng.random() < 0.8:
                 events += [
-                    (at, at + 0.4, chords, int(pitch) + 12 * (beat % 2), int(rng.integers(55, 85))) for pitch in triad
+                    Played(at, at + 0.4, chords, int(pitch) + 12 * (beat % 2), int(rng.integers(55, 85)))
+                    for pitch in triad
                 ]
-            events.append((at, at + 0.45, bass, 36 + root if root < 8 else 24 + root, int(rng.integers(80, 105))))
-            events.append((at, at + 0.2, -1, KICK if beat % 2 == 0 else SNARE, int(rng.integers(85, 115))))
-            events += [(at + half, at + half + 0.1, -1, HAT, int(rng.integers(50, 80))) for half in (0.0, 0.25)]
-        events += [(start, start + BAR_S, pads, int(pitch) + 12, int(rng.integers(45, 65))) for pitch in triad]
+            events.append(Played(at, at + 0.45, bass, 36 + root if root < 8 else 24 + root, int(rng.integers(80, 105))))
+            events.append(Played(at, at + 0.2, DRUMS, KICK if beat % 2 == 0 else SNARE, int(rng.integers(85, 115))))
+            events += [
+                Played(at + half, at + half + 0.1, DRUMS, HAT, int(rng.integers(50, 80))) for half in (0.0, 0.25)
+            ]
+        events += [Played(start, start + BAR_S, pads, int(pitch) + 12, int(rng.integers(45, 65))) for pitch in triad]
     return events
 
 
-def render(folder: Path, data: Path, count: int, seed: int = 0) -> tuple[list[Mixed], list[tuple[Path, str]]]:
-    """The songs, and a hum of each: (wav, name of the right song). seed: other songs, voices and instruments."""
-    band, songs, hums = Band(), [], []
+def render(
+    folder: Path, data: Path, count: int, seed: int = 0, sung: float = SUNG
+) -> tuple[list[Mixed], list[tuple[Path, str]]]:
+    """The songs, and a hum of each: (wav, name of the right song). seed: other songs, voices and instruments. sung:
+    share of the songs."""
+    band, songs, hums = Soundfont(), [], []
     even = [(name, f0) for name, f0 in suites.pop909(data) if int(name[3:]) % 2 == 0]
     for row in np.random.default_rng(90 + 1000 * seed).permutation(len(even)):
         name, line = even[row]
@@ -146,7 +119,7 @@ def render(folder: Path, data: Path, count: int, seed: int = 0) -> tuple[list[Mi
         part = suites.phrase(notes, float(rng.uniform(*HUM_S)), rng)
         if len(notes) < 40 or part is None:
             continue
-        lead = "sung" if rng.random() < SUNG else "played"
+        lead = "sung" if rng.random() < sung else "played"
         sound, hz, notes = _lead(notes, lead, band, rng)
         backing = band.play(accompaniment(notes, rng), LENGTH_S)
         n = min(len(sound), len(backing))
@@ -164,7 +137,7 @@ def render(folder: Path, data: Path, count: int, seed: int = 0) -> tuple[list[Mi
     return songs, hums
 
 
-def _lead(notes: Notes, lead: str, band: Band, rng: np.random.Generator) -> tuple[Floats, Floats, Notes]:
+def _lead(notes: Notes, lead: str, band: Soundfont, rng: np.random.Generator) -> tuple[Floats, Floats, Notes]:
     """(n, 2) sound, what it sounds every 10 ms, and its notes."""
     frames = round(LENGTH_S * 100)
     if lead == "sung":
@@ -178,7 +151,7 @@ def _lead(notes: Notes, lead: str, band: Band, rng: np.random.Generator) -> tupl
         return padded, hz, sung
     program = int(rng.choice(LEADS))
     rows = list(zip(notes.start_s.tolist(), notes.end_s.tolist(), notes.midi.tolist(), strict=True))
-    events = [(a, b, program, round(midi), int(rng.integers(85, 115))) for a, b, midi in rows]
+    events = [Played(a, b, program, round(midi), int(rng.integers(85, 115))) for a, b, midi in rows]
     hz = np.zeros(frames, np.float32)
     for a, b, midi in rows:
         hz[round(a * 100) : round(b * 100)] = 440 * 2 ** ((round(midi) - 69) / 12)
@@ -204,34 +177,66 @@ def accuracy(song: Mixed, found: F0) -> tuple[float, float]:
     return float(scores["Raw Pitch Accuracy"]), float(scores["Overall Accuracy"])
 
 
+def lines_of(song: Mixed, trackers: list[Any]) -> list[F0]:
+    """What each of the trackers finds; of none, the lead itself."""
+    if not trackers:
+        return [F0(song.hz, (song.hz > 0).astype(np.float32), 0.01)]
+    return [tracker.track(stream(song.path, tracker.rate_hz)) for tracker in trackers]
+
+
+class Salience:
+    """The salience network alone, whether somebody sings or not."""
+
+    rate_hz = harmonics.RATE_HZ
+
+    def __init__(self) -> None:
+        self._network = load_network()
+
+    def track(self, blocks: Iterable[Floats]) -> F0:
+        line = MelodyLine(self._network, 0.01)
+        for block in blocks:
+            line.push(block)
+        return line.finish()
+
+
+def trackers_of(name: str) -> list[Any]:
+    """Of each, a line of a song goes into the index."""
+    if name == THE_LEAD:
+        return []
+    if name == BOTH:
+        return [*trackers_of("mix"), *trackers_of(SALIENCE)]
+    own = {BasicPitch.name: BasicPitch, SALIENCE: Salience}
+    return [own[name]() if name in own else make_tracker(F0Config(tracker=name))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--songs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sung", type=float, default=SUNG, help="share of the songs")
     parser.add_argument("--trackers", nargs="*", default=["torchcrepe", "swiftf0", "mix"])
     parser.add_argument("--out", type=Path, default=None)
     asked = parser.parse_args()
     model, _ = load_model("pretrained")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        songs, hums = render(Path(folder), suites.folder(asked.data), asked.songs, asked.seed)
+        songs, hums = render(Path(folder), suites.folder(asked.data), asked.songs, asked.seed, asked.sung)
         kinds = np.array([next(song.lead for song in songs if song.name == right) for _, right in hums])
         answers = {path.name: right for path, right in hums}
-        for name in ("the lead itself", *asked.trackers):
+        for name in (THE_LEAD, *asked.trackers):
+            trackers = trackers_of(name)
             clock = time.process_time()
-            if name == "the lead itself":
-                lines = [F0(song.hz, (song.hz > 0).astype(np.float32), 0.01) for song in songs]
-            else:
-                tracker = make_tracker(F0Config(tracker=name))
-                lines = [track_file(tracker, song.path) for song in songs]
+            lines = [lines_of(song, trackers) for song in songs]
             spent = time.process_time() - clock
-            ear = make_tracker(F0Config(tracker="swiftf0" if name == "the lead itself" else name), "hum")
-            index = search.build_index([(Song(s.name), f0) for s, f0 in zip(songs, lines, strict=True)], model)
+            by = "swiftf0" if name in (THE_LEAD, SALIENCE, BOTH, BasicPitch.name) else name  # what tracks the hums
+            ear = make_tracker(F0Config(tracker=by), "hum")
+            entries = [(Song(song.name), f0) for song, found in zip(songs, lines, strict=True) for f0 in found]
+            index = search.build_index(entries, model)
             queries = [search.make_query(path.name, track_file(ear, path), model) for path, _ in hums]
             ranks = search.ranks_of(search.rank_all(queries, index, make_ranker(RankConfig(), index)), answers)
-            right = np.array([accuracy(song, f0) for song, f0 in zip(songs, lines, strict=True)])
-            for kind in ("sung", "played", "all"):
+            right = np.array([accuracy(song, found[0]) for song, found in zip(songs, lines, strict=True)])
+            for kind in [*sorted({song.lead for song in songs}, reverse=True), "all"]:
                 of_kind = np.array([kind in ("all", song.lead) for song in songs])
                 report = metrics.report(ranks[(kinds == kind) | (kind == "all")], len(songs))
                 rows.append(

@@ -1,4 +1,5 @@
-"""The melody of a mix: the singing voice is separated and tracked by SwiftF0; where nobody sings, the mix is.
+"""The melody of a mix: the singing voice is separated and tracked by SwiftF0; where nobody sings, a salience network
+follows the instrument that leads.
 
 Whether somebody sings is read off the separated voice: it is all but silent where a lead is played. Hums hold no
 accompaniment and are tracked as they are.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -16,19 +18,22 @@ from humfind.audio.load import resample
 from humfind.audio.separate import RATE_HZ, VoiceSeparator
 from humfind.config import F0Config
 from humfind.f0 import swiftf0
+from humfind.f0.salience import MelodyLine, SalienceNet, load_network, weights_version
 from humfind.f0.swiftf0 import SwiftF0
 from humfind.runtime.cores import cores
-from humfind.types import F0, Floats, Recording
+from humfind.types import F0, Bools, Floats, Recording
 
 SECTION_S = 20.0  # around a moment, that say whether somebody sings there
-# of a section's power is the voice's where somebody sings; the mixes of benchmarks/accuracy/mixes.py have 0.25 to 0.68,
-# and at most 0.09 where an instrument leads
-SUNG = 0.12
+# of a section's power is the voice's where somebody sings: 0.23 to 0.63 at the median of a song of
+# benchmarks/accuracy/mixes.py (--seed 2), and 0.17 at most where an instrument leads, which separation may take for one
+SUNG = 0.2
 SURE = 0.6  # confidence of a sung frame: what the network leaves of the band is pitched, too
+REST_S = 3.0  # a voice's rest, from which on what is played is followed
 FAINT = 0.01  # of its section's power: the voice's echo, no note
 POWER_S = 0.01
 POWER_SAMPLES = round(POWER_S * RATE_HZ)
 SILENT = 1e-12  # a power below which there is no sound
+Stream = TypeVar("Stream", swiftf0.Stream, MelodyLine)
 
 
 class Mix:
@@ -42,8 +47,10 @@ class Mix:
         self.pitch = SwiftF0(config)
         self.hop_s, self.threshold = config.hop_s, self.pitch.threshold
         self.rate_hz = RATE_HZ if separates else swiftf0.RATE_HZ
-        self.model = "spleeter, swiftf0" if separates else "swiftf0"
-        self.version = f"{self.separator.version}, swift-f0 {self.pitch.version}" if separates else self.pitch.version
+        self.model = "spleeter, swiftf0, salience" if separates else "swiftf0"
+        self.version = self.pitch.version
+        if separates:
+            self.version = f"{self.separator.version}, swift-f0 {self.version}, salience {weights_version()}"
 
     def for_hums(self) -> Mix:
         """The tracker of recordings without accompaniment."""
@@ -53,13 +60,17 @@ class Mix:
     def separator(self) -> VoiceSeparator:
         return VoiceSeparator(self.config.threads or cores())
 
+    @cached_property
+    def network(self) -> SalienceNet:
+        return load_network()
+
     def __call__(self, recording: Recording) -> F0:
         return self.track([resample(recording, self.rate_hz).samples])
 
     def track(self, blocks: Iterable[Floats]) -> F0:
         if not self.separates:
             return self.pitch.track(blocks)
-        mix, voice = Line(self.pitch.stream()), Line(self.pitch.stream())
+        mix, voice = Line(MelodyLine(self.network, self.hop_s)), Line(self.pitch.stream())
 
         def both() -> Iterator[Floats]:
             for block in blocks:
@@ -68,47 +79,65 @@ class Mix:
 
         for block in self.separator.voice(both()):
             voice.push(block)
-        (sung, voice_power), (played, mix_power) = voice.finish(), mix.finish()
-        return choose(sung, played, voice_power, mix_power)
+        mix.end()
+        voice.end()
+        sung = voice.stream.finish()
+        of_voice, note = sung_frames(sung, voice.power(), mix.power())
+        played = mix.stream.finish(~of_voice)
+        hz = np.where(of_voice, sung.hz, played.hz)
+        confidence = np.where(of_voice, np.where(note, sung.confidence, 0), played.confidence)
+        return F0(hz, confidence.astype(np.float32), self.hop_s, self.threshold)
 
 
-class Line:
-    """A signal at the separator's rate, block after block: its f0, and its power."""
+class Line(Generic[Stream]):
+    """A signal at the separator's rate, block after block: resampled into what finds its f0; and its power."""
 
-    def __init__(self, stream: swiftf0.Stream) -> None:
+    def __init__(self, stream: Stream) -> None:
         import soxr
 
-        self._stream = stream
+        self.stream: Stream = stream
         self._resampler = soxr.ResampleStream(RATE_HZ, swiftf0.RATE_HZ, 1, dtype="float32", quality="HQ")
         self._left = np.zeros(0, np.float32)
         self._power: list[Floats] = []
 
     def push(self, block: Floats) -> None:
         """More samples."""
-        self._stream.push(self._resampler.resample_chunk(block))
+        self.stream.push(self._resampler.resample_chunk(block))
         joined = np.concatenate([self._left, block])
         whole = len(joined) // POWER_SAMPLES * POWER_SAMPLES
         self._power.append(np.square(joined[:whole]).reshape(-1, POWER_SAMPLES).mean(axis=1))
         self._left = joined[whole:].copy()
 
-    def finish(self) -> tuple[F0, Floats]:
-        """The f0, and the mean square of every ``POWER_S``."""
-        self._stream.push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        rest = [np.square(self._left).mean(keepdims=True)] if len(self._left) else []
-        return self._stream.finish(), np.concatenate([*self._power, *rest])
+    def end(self) -> None:
+        """No more samples."""
+        self.stream.push(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        if len(self._left):
+            self._power.append(np.square(self._left).mean(keepdims=True))
+
+    def power(self) -> Floats:
+        """The mean square of every ``POWER_S``."""
+        return np.concatenate(self._power) if self._power else np.zeros(0, np.float32)
 
 
-def choose(voice: F0, mix: F0, voice_power: Floats, mix_power: Floats) -> F0:
-    """The voice's frames where somebody sings, the mix's elsewhere. powers: a row every ``POWER_S``."""
-    rows = np.minimum((np.arange(len(mix.hz)) * mix.hop_s / POWER_S).astype(np.int64), max(0, len(mix_power) - 1))
+def sung_frames(voice: F0, voice_power: Floats, mix_power: Floats) -> tuple[Bools, Bools]:
+    """Of each frame: whether it is the voice's, and whether the voice has a note there. powers: a row every
+    ``POWER_S``."""
     if not len(mix_power):
-        return mix
+        return np.zeros(len(voice.hz), bool), np.zeros(len(voice.hz), bool)
+    rows = np.minimum((np.arange(len(voice.hz)) * voice.hop_s / POWER_S).astype(np.int64), len(mix_power) - 1)
     around = _section(voice_power)
     sings = (around >= SUNG * np.maximum(_section(mix_power), SILENT))[rows]
-    note = (voice.confidence >= SURE) & (voice_power >= FAINT * around)[rows]
-    hz = np.where(sings, voice.hz, mix.hz)
-    confidence = np.where(sings, np.where(note, voice.confidence, 0), mix.confidence)
-    return F0(hz, confidence.astype(np.float32), mix.hop_s, mix.threshold)
+    note = sings & (voice.confidence >= SURE) & (voice_power >= FAINT * around)[rows]
+    return sings & ~_long_runs(sings & ~note, round(REST_S / voice.hop_s)), note
+
+
+def _long_runs(chosen: Bools, shortest: int) -> Bools:
+    """(n,) -> those of its runs that are no shorter."""
+    edges = np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0))
+    long = np.zeros(len(chosen), bool)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        long[start:end] = end - start >= shortest
+    return long
 
 
 def _section(power: Floats) -> np.ndarray:

@@ -15,7 +15,7 @@ from humfind.notebooks.ranking import (
 )
 from humfind.notebooks.run import Run, open_run, shipped
 from humfind.notebooks.space import census, neighbours, window_map
-from humfind.notebooks.tracking import by_group, example_song, player, skipped, tracker_speeds, transform
+from humfind.notebooks.tracking import by_group, example_song, player, separation, skipped, tracker_speeds, transform
 from humfind.retrieval.trial import Trial
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "open_run",
     "player",
     "ranker_claim",
+    "separation",
     "shipped",
     "skipped",
     "spread",

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humfind.audio.load import load
+from humfind.audio import separate
+from humfind.audio.load import load, resample
 from humfind.data.zalo import Item
 from humfind.f0 import make_tracker
-from humfind.types import F0
+from humfind.runtime.cores import cores
+from humfind.types import F0, Recording
 
 if TYPE_CHECKING:
     from humfind.notebooks.run import Run
 
 QUICK_TRACKER = "swiftf0"  # what the run's tracker is compared with
+SEPARATED_S = 20.0
 
 
 def transform(run: Run) -> Any:
@@ -82,6 +85,24 @@ def tracker_speeds(run: Run) -> dict[str, float]:
             time.perf_counter() - started
         )
     return rates
+
+
+def separation(run: Run, item: Item, length_s: float = SEPARATED_S) -> dict[str, tuple[Recording | None, F0]]:
+    """The first seconds of a mix: by this run's tracker; the voice that is separated from it, with what is sung in it;
+    and by the tracker of mixes, which takes the voice where there is one. Of a recording without audio, its f0."""
+    if item.audio is None:
+        return {"the mix": (None, run.f0(item))}
+    whole = load(item.audio)
+    mix = Recording(whole.samples[: round(length_s * whole.rate_hz)], whole.rate_hz)
+    loud = resample(mix, separate.RATE_HZ)
+    separator = separate.VoiceSeparator(run.tracker.threads or cores())
+    voice = Recording(np.concatenate(list(separator.voice([loud.samples]))), separate.RATE_HZ)
+    by_run, by_mix = (make_tracker(replace(run.tracker, tracker=name)) for name in (run.tracker.tracker, "mix"))
+    return {
+        f"the mix, by {run.tracker.tracker}": (mix, by_run(mix)),
+        "its voice, separated": (voice, make_tracker(replace(run.tracker, tracker=QUICK_TRACKER))(voice)),
+        "the mix, by mix": (mix, by_mix(mix)),
+    }
 
 
 def player(item: Item) -> Any:

@@ -97,30 +97,35 @@ def speed(rates: Mapping[str, float]) -> Figure:
     return figure
 
 
-def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: str) -> Figure:
-    """Each recording's spectrogram with its f0 on top; voiced frames are drawn, unvoiced are not."""
+def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: str, one_scale: bool = False) -> Figure:
+    """Each recording's spectrogram with its f0 on top; voiced frames are drawn, unvoiced are not. one_scale: as loud is
+    as bright in all."""
     look = "The line should ride on the melody's bright steps; where it breaks, nothing was sung or the pitch jumped."
     figure, axes = style.canvas(claim, look, 1, len(pair), size=(10, 4.2))
+    ceiling = None
     for axis, (name, (recording, f0)) in zip(axes[0], pair.items(), strict=True):
         if recording is None:
             style.empty(axis, f"{name}: there is only f0, no audio")
             continue
-        spectrogram(axis, recording)
+        loudest = spectrogram(axis, recording, ceiling)
+        ceiling = loudest if one_scale else None
         colour = "#ffb238" if "hum" in name else "#7fd1ff"
         axis.plot(np.arange(len(f0.hz)) * f0.hop_s, style.broken(f0.hz, f0.voiced, LEAP), color=colour, linewidth=2)
         style.panel(axis, name, "seconds", "Hz" if axis is axes[0, 0] else "")
     return figure
 
 
-def spectrogram(axis: Axes, recording: Recording) -> None:
-    """Draw the recording's power in dB below ``SPECTROGRAM_TOP_HZ``: 64 ms Hann frames, 16 ms apart."""
+def spectrogram(axis: Axes, recording: Recording, ceiling: float | None = None) -> float:
+    """Draw the recording's power below ``SPECTROGRAM_TOP_HZ``: 64 ms Hann frames, 16 ms apart. ceiling: decibels of the
+    brightest; its own loudest where None. Returns that."""
     size, hop = round(0.064 * recording.rate_hz), round(0.016 * recording.rate_hz)
     samples = np.pad(recording.samples, (0, max(0, size - len(recording.samples))))
-    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
+    window = np.hanning(size)
+    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * (window / window.sum())
     power = np.abs(np.fft.rfft(frames, axis=1)).T ** 2
     top = int(np.searchsorted(np.fft.rfftfreq(size, 1 / recording.rate_hz), SPECTROGRAM_TOP_HZ))
-    decibels = 10 * np.log10(power[:top] + 1e-10)
-    ceiling = float(decibels.max())
+    decibels = 10 * np.log10(power[:top] + 1e-14)
+    ceiling = float(decibels.max()) if ceiling is None else ceiling
     axis.imshow(
         decibels,
         origin="lower",
@@ -131,3 +136,4 @@ def spectrogram(axis: Axes, recording: Recording) -> None:
         extent=(0, recording.length_s, 0, SPECTROGRAM_TOP_HZ),
     )
     axis.grid(visible=False)
+    return ceiling
