@@ -57,7 +57,7 @@ def pitch_accuracy(found: F0, hz: np.ndarray) -> float:
 
 def test_the_voice_is_tracked_through_a_band(sung):
     sound, hz = sung
-    mix = Recording((0.7 * sound + 0.5 * band(len(sound) / RATE_HZ)[: len(sound)]).astype(np.float32), RATE_HZ)
+    mix = Recording((0.5 * sound + 0.5 * band(len(sound) / RATE_HZ)[: len(sound)]).astype(np.float32), RATE_HZ)
     by_mix = pitch_accuracy(make_tracker(CONFIG)(mix), hz)
     alone = pitch_accuracy(make_tracker(F0Config(tracker="swiftf0", threads=1))(mix), hz)
     assert by_mix > 0.8
@@ -72,7 +72,7 @@ def test_where_nobody_sings_the_salience_network_is_asked():
     line.push(resample(recording, harmonics.RATE_HZ).samples)
     alone = line.finish()
     n = min(len(found.hz), len(alone.hz))
-    assert (found.hz[:n] == alone.hz[:n]).mean() > 0.95
+    assert (found.hz[:n] == alone.hz[:n]).mean() > 0.99
     assert found.voiced.mean() > 0.5
 
 
@@ -86,12 +86,21 @@ def test_a_song_that_is_sung_in_its_second_half_alone():
     assert note[half + 1100 :].all()
 
 
+def test_a_section_like_a_voice_is_one_next_to_what_is_surely_sung():
+    n = 8_000
+    line = F0(np.full(n, 300, np.float32), np.ones(n, np.float32), 0.01)
+    unsure = np.full(n, 0.15, np.float32)
+    assert not sung_frames(line, unsure, np.ones(n, np.float32))[0].any()
+    beside = np.where(np.arange(n) < 4_000, 0.15, 0.4).astype(np.float32)
+    assert sung_frames(line, beside, np.ones(n, np.float32))[0].all()
+
+
 def test_what_is_faint_or_unsure_in_the_voice_is_no_note_and_long_rests_are_not_the_voices():
     n = 3000
     confidence = np.full(n, 0.9, np.float32)
     confidence[:500] = 0.55
     confidence[1000:1200] = 0.0
-    power = np.full(n, 0.9, np.float32)
+    power = np.full(n, 0.5, np.float32)
     power[-500:] = 1e-5
     of_voice, note = sung_frames(F0(np.full(n, 300, np.float32), confidence, 0.01), power, np.ones(n, np.float32))
     sung = np.r_[500:1000, 1200:2500]

@@ -27,6 +27,7 @@ SECTION_S = 20.0  # around a moment, that say whether somebody sings there
 # of a section's power is the voice's where somebody sings: 0.23 to 0.63 at the median of a song of
 # benchmarks/accuracy/mixes.py (--seed 2), and 0.17 at most where an instrument leads, which separation may take for one
 SUNG = 0.2
+STILL_SUNG = 0.1  # next to such a section
 SURE = 0.6  # confidence of a sung frame: what the network leaves of the band is pitched, too
 REST_S = 3.0  # a voice's rest, from which on what is played is followed
 FAINT = 0.01  # of its section's power: the voice's echo, no note
@@ -126,18 +127,32 @@ def sung_frames(voice: F0, voice_power: Floats, mix_power: Floats) -> tuple[Bool
         return np.zeros(len(voice.hz), bool), np.zeros(len(voice.hz), bool)
     rows = np.minimum((np.arange(len(voice.hz)) * voice.hop_s / POWER_S).astype(np.int64), len(mix_power) - 1)
     around = _section(voice_power)
-    sings = (around >= SUNG * np.maximum(_section(mix_power), SILENT))[rows]
+    share = around / np.maximum(_section(mix_power), SILENT)
+    sings = _with_peak(share, STILL_SUNG, SUNG)[rows]
     note = sings & (voice.confidence >= SURE) & (voice_power >= FAINT * around)[rows]
     return sings & ~_long_runs(sings & ~note, round(REST_S / voice.hop_s)), note
 
 
+def _runs(chosen: Bools) -> list[tuple[int, int]]:
+    """(n,) -> (first, past the last) of each of its runs."""
+    edges = np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def _long_runs(chosen: Bools, shortest: int) -> Bools:
     """(n,) -> those of its runs that are no shorter."""
-    edges = np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0))
     long = np.zeros(len(chosen), bool)
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
+    for start, end in _runs(chosen):
         long[start:end] = end - start >= shortest
     return long
+
+
+def _with_peak(values: np.ndarray, low: float, high: float) -> Bools:
+    """(n,) -> its runs of ``low`` and more that reach ``high``."""
+    reaching = np.zeros(len(values), bool)
+    for start, end in _runs(values >= low):
+        reaching[start:end] = values[start:end].max() >= high
+    return reaching
 
 
 def _section(power: Floats) -> np.ndarray:
