@@ -27,6 +27,7 @@ from humfind.data import tunebooks
 from humfind.data.abc import Tune
 from humfind.data.demo_plan import Job, SongPlan, plan_files, plan_songs, rng_of
 from humfind.data.identity import DEMO_MARKER as MARKER
+from humfind.runtime.cores import end_on_interrupt
 from humfind.runtime.files import ENDING, atomic_write, remove_partial_files
 from humfind.runtime.lock import writing
 from humfind.synth import hum as hummer
@@ -157,7 +158,8 @@ def _run(jobs: list[Job], out: Path, workers: int) -> Iterator[float]:
         return
     from joblib import Parallel, delayed  # its workers also start from notebooks and unguarded scripts
 
-    made = Parallel(workers, return_as="generator", batch_size=4)(delayed(_make_file)(job, out) for job in jobs)
+    parallel = Parallel(workers, return_as="generator", batch_size=4, initializer=end_on_interrupt)
+    made = parallel(delayed(_make_file)(job, out) for job in jobs)
     yield from made
 
 
