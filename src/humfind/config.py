@@ -211,7 +211,8 @@ class SongConfig:
     intro_bars: tuple[int, int] = (0, 2)  # accompaniment alone, before the tune and between its rounds
     accompaniment_db: tuple[float, float] = (-10.0, -1.0)  # below the lead: full songs
     excerpt_accompaniment_db: tuple[float, float] = (-20.0, -8.0)  # training excerpts are cleaner
-    lead_swell_db: float = 4.0  # the lead's level wanders by so much
+    lead_swell_db: float = 4.0  # the level of a played lead wanders by so much
+    sung_share: float = 0.5  # chance that the lead is sung, not played
     reverb: tuple[float, float] = (0.05, 0.25)  # share of room in the sound
 
 

@@ -121,3 +121,10 @@ def test_the_marker_tells_what_was_made(made: tuple[Path, dict[str, Any]]) -> No
     marker = json.loads((out / "demo.json").read_text())
     assert (marker["tunes_read"], marker["train_songs"], marker["public_songs"]) == (200, 3, 2)
     assert marker["duplicates_merged"] >= 0
+
+
+def test_without_a_soundfont_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("humfind.synth.soundfont.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pretty_midi is not installed; pip install --no-deps"):
+        demo.make("tiny", tmp_path / "out", config=FEW)
+    assert not (tmp_path / "out").exists()

@@ -76,7 +76,7 @@ def test_an_excerpt_is_counted_from_its_own_start() -> None:
     piece = arranged.between(5.0, 15.0)
     inside = arranged.lead.start_s[(arranged.lead.start_s >= 5) & (arranged.lead.start_s < 15)]
     np.testing.assert_allclose(piece.lead.start_s, inside - 5, atol=1e-5)
-    assert all(0 <= t.start_s < t.end_s <= 10.0 for t in piece.lead_tones + piece.backing_tones)
+    assert all(0 <= t.start_s < t.end_s <= 10.0 for t in piece.instruments + piece.backing)
 
 
 def test_an_accurate_hum_is_the_melody_in_another_key() -> None:

@@ -33,12 +33,13 @@ from humfind.runtime.lock import writing
 from humfind.synth import hum as hummer
 from humfind.synth import song as band
 from humfind.synth import voice
+from humfind.synth.soundfont import Soundfont
 from humfind.types import Floats, InputError
 
 PARTIAL = "demo.partial.json"  # what is being made, until the marker is there
 LONGEST_WAIT_S = 0.8  # song seconds of silence that a hummer keeps; an interlude is not waited for
 PARALLEL_FROM = 48  # files: below that, starting workers takes longer than making them
-FORMAT = 3  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
+FORMAT = 4  # of the marker, and of what the synthesis sounds like: raise it when the bytes change
 
 
 def make(
@@ -51,7 +52,7 @@ def make(
     """Make the data set of this size in ``out``; what is there already is kept. Returns the summary of demo.json.
 
     Raises InputError for an unknown size, when ``out`` holds a data set made otherwise, when another process
-    makes it, and when the disk is full.
+    makes it, when the soundfont is not installed, and when the disk is full.
     """
     if size not in DEMO_SIZES and config is None:
         raise InputError(f"size {size!r}: unknown; choose one of {', '.join(DEMO_SIZES)}")
@@ -67,6 +68,10 @@ def make(
 
 
 def _make(config: DemoConfig, out: Path, wanted: dict[str, Any], workers: int) -> dict[str, Any]:
+    try:
+        Soundfont()
+    except ModuleNotFoundError as error:
+        raise InputError(f"the demo set: {error}; pip install --no-deps pretty_midi tinysoundfont") from error
     out.mkdir(parents=True, exist_ok=True)
     _write_text(out / PARTIAL, json.dumps(wanted, indent=2))
     books = tunebooks.read_books(tunebooks.AIRD_1 if config.books == "aird1" else None)

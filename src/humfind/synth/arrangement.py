@@ -7,16 +7,14 @@ in its own way, with instruments that are not among these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from humfind.config import HummerConfig
-from humfind.synth import voice
-from humfind.synth.hum import perform
 from humfind.synth.melody import Notes
-from humfind.synth.song import room
+from humfind.synth.reverb import room
+from humfind.synth.singer import sing
 from humfind.synth.soundfont import DRUMS, RATE_HZ, Played, Soundfont
 from humfind.types import Floats
 
@@ -30,11 +28,6 @@ BASSES = (34, 36, 37, 39, 43, 58)
 KICK, SNARE, RIM, HAT, OPEN_HAT, RIDE, CRASH, TOM = 36, 38, 37, 42, 46, 51, 49, 45
 TRIADS = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 10), (0, 3, 7, 10))
 LEVEL_DB = (-5.0, 9.0)  # of the lead, compared with the band
-SINGER = HummerConfig(
-    rate_hz=RATE_HZ, tempo_ratio=(1.0, 1.0), tempo_drift=0.0, timing=(0.0, 0.0), centre_midi=(50.0, 72.0),
-    wrong=(0.0, 0.0), merged=(0.0, 0.0), skipped=(0.0, 0.0), intonation_cents=(5.0, 30.0), drift_cents_per_s=0.0,
-    interval_scale=0.0, vibrato_cents=(0.0, 90.0), breath_every_s=(60.0, 90.0), snr_db=(60.0, 70.0),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,9 @@ class Mixture:
 
 def mixture(notes: Notes, length_s: float, font: Soundfont, rng: np.random.Generator, sung: float = 0.15) -> Mixture:
     """``length_s`` of a song with this melody. sung: chance that the lead is a voice."""
-    lead, hz, notes = _sung(notes, length_s, rng) if rng.random() < sung else _played(notes, length_s, font, rng)
+    lead, hz, notes = (
+        sing(notes, length_s, rng, RATE_HZ) if rng.random() < sung else _played(notes, length_s, font, rng)
+    )
     band = font.play(_band(notes, length_s, rng), length_s).mean(axis=1)
     n = min(len(lead), len(band))
     lead, band = lead[:n], band[:n]
@@ -68,16 +63,6 @@ def loudness(sound: Floats) -> float:
     power = np.square(sound)
     loud = power > 1e-6
     return float(np.sqrt(power[loud].mean())) if loud.any() else 1e-3
-
-
-def _sung(notes: Notes, length_s: float, rng: np.random.Generator) -> tuple[Floats, Floats, Notes]:
-    performance = perform(notes, rng, SINGER)
-    sound = voice.render(replace(performance, da=True), rng, SINGER)
-    hz = np.zeros(round(length_s / HOP_S), np.float32)
-    hz[: len(performance.hz)] = performance.hz[: len(hz)]
-    out = np.zeros(round(length_s * RATE_HZ), np.float32)
-    out[: len(sound)] = sound[: len(out)]
-    return out, hz, performance.notes
 
 
 def _played(notes: Notes, length_s: float, font: Soundfont, rng: np.random.Generator) -> tuple[Floats, Floats, Notes]:

@@ -1,4 +1,4 @@
-"""A melody becomes a song: a lead of changing timbre and level over bass, chords and percussion.
+"""A melody becomes a song: a lead, sung or played by changing instruments, over bass, chords and drums.
 
 ``arrange`` decides who plays what and when; ``render`` turns all of it, or a stretch, into sound.
 """
@@ -8,13 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import lfilter, oaconvolve
+from scipy.signal import resample_poly
 
 from humfind.config import SongConfig
 from humfind.synth.melody import Melody, Notes, sung_tempo
-from humfind.synth.timbre import LEADS, TIMBRES, Tone, add_tone, drum_kit
+from humfind.synth.reverb import room
+from humfind.synth.singer import SINGER, sing
+from humfind.synth.soundfont import DRUMS, RATE_HZ, Played, Soundfont
 from humfind.types import Floats
 
+# General MIDI programs
+LEADS = (0, 21, 24, 40, 56, 71, 73, 78)  # piano, accordion, guitar, violin, trumpet, clarinet, flute, whistle
+STRUCK, HELD = (0, 24, 25, 46), (16, 19, 48)  # piano, guitars, harp; organs, strings
+BASSES = (32, 33)
+KICK, SNARE, HAT = 36, 38, 42
 TRIADS = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 # Chords on steps of the key, with how welcome each is where the notes leave it open.
 HARMONY = {
@@ -25,34 +32,29 @@ HARMONY = {
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Everything that sounds. lead: the melody in song time. tones: every pitched note of every part.
+    """Everything that sounds. lead: the melody in song time; sung, or played by ``instruments``; backing: the rest.
 
-    hits: (m, 2) float64 start_s and drum (0 kick, 1 snare, 2 hat). length_s: of the song.
+    length_s: of the song.
     """
 
     lead: Notes
-    lead_tones: tuple[Tone, ...]
-    backing_tones: tuple[Tone, ...]
-    hits: np.ndarray
+    sung: bool
+    instruments: tuple[Played, ...]
+    backing: tuple[Played, ...]
     length_s: float
 
     def between(self, start_s: float, end_s: float) -> Arrangement:
         """A stretch of the song, with times counted from its start."""
 
-        def cut(tones: tuple[Tone, ...]) -> tuple[Tone, ...]:
-            inside = (t for t in tones if t.start_s < end_s and t.end_s > start_s)
+        def cut(notes: tuple[Played, ...]) -> tuple[Played, ...]:
+            inside = (n for n in notes if n.start_s < end_s and n.end_s > start_s)
             return tuple(
-                replace(t, start_s=max(0.0, t.start_s - start_s), end_s=min(t.end_s, end_s) - start_s) for t in inside
+                n._replace(start_s=max(0.0, n.start_s - start_s), end_s=min(n.end_s, end_s) - start_s) for n in inside
             )
 
-        keep = (self.hits[:, 0] >= start_s) & (self.hits[:, 0] < end_s)
-        hits = self.hits[keep] - [start_s, 0.0]
-        return Arrangement(
-            self.lead.between(start_s, end_s),
-            cut(self.lead_tones),
-            cut(self.backing_tones),
-            hits,
-            end_s - start_s,
+        lead = self.lead.between(start_s, end_s)
+        return replace(
+            self, lead=lead, instruments=cut(self.instruments), backing=cut(self.backing), length_s=end_s - start_s
         )
 
 
@@ -77,8 +79,9 @@ def arrange(melody: Melody, rng: np.random.Generator, config: SongConfig, length
     keep = begins < length_s - 0.2
     ends = np.minimum(ends, length_s)
     notes = Notes(begins[keep].astype(np.float32), ends[keep].astype(np.float32), midi[keep])
-    backing, hits = _accompany(melody, chords, starts, rng, second_q, length_s)
-    return Arrangement(notes, _lead_tones(notes, rng, config), backing, hits, length_s)
+    backing = _accompany(melody, chords, starts, rng, second_q, length_s)
+    sung = bool(rng.random() < config.sung_share)
+    return Arrangement(notes, sung, () if sung else _instruments(notes, rng, config), backing, length_s)
 
 
 def harmonise(melody: Melody) -> list[tuple[int, str]]:
@@ -97,20 +100,25 @@ def harmonise(melody: Melody) -> list[tuple[int, str]]:
     return chosen
 
 
-def _lead_tones(notes: Notes, rng: np.random.Generator, config: SongConfig) -> tuple[Tone, ...]:
+def _instruments(notes: Notes, rng: np.random.Generator, config: SongConfig) -> tuple[Played, ...]:
     """The lead changes its instrument every few phrases and its level all the time."""
-    tones = []
-    until_s, timbre, octave = 0.0, "", 0
+    played = []
+    until_s, program, octave = 0.0, 0, 0
     phase = rng.uniform(0, 2 * np.pi, 2)
     for start, end, midi in zip(notes.start_s, notes.end_s, notes.midi, strict=True):
         if start >= until_s:
             until_s = start + rng.uniform(8.0, 20.0)
-            timbre = LEADS[int(rng.integers(len(LEADS)))]
+            program = int(rng.choice(LEADS))
             octave = 12 * int(rng.random() < 0.15)
         swell = np.sin(2 * np.pi * start / 11.0 + phase[0]) + np.sin(2 * np.pi * start / 4.3 + phase[1])
         level_db = 0.5 * config.lead_swell_db * float(swell) + rng.normal(0, 1.0)
-        tones.append(Tone(float(start), float(end), float(midi) + octave, 0.25 * 10 ** (level_db / 20), timbre))
-    return tuple(tones)
+        played.append(Played(float(start), float(end), program, round(float(midi)) + octave, _velocity(95, level_db)))
+    return tuple(played)
+
+
+def _velocity(middle: float, level_db: float) -> int:
+    """A synthesiser's level goes with the square of it."""
+    return int(np.clip(round(middle * 10 ** (level_db / 40)), 1, 127))
 
 
 def _accompany(
@@ -120,12 +128,11 @@ def _accompany(
     rng: np.random.Generator,
     second_q: float,
     length_s: float,
-) -> tuple[tuple[Tone, ...], np.ndarray]:
+) -> tuple[Played, ...]:
     """Bass on the beats, chords between or held, drums, from the first bar to the end."""
-    tones: list[Tone] = []
-    hits: list[tuple[float, float]] = []
-    bass, held = str(rng.choice(["bass", "pluckbass"])), rng.random() < 0.4
-    chord_timbre = str(rng.choice(["pad", "organ"] if held else ["piano", "guitar"]))
+    out: list[Played] = []
+    bass, held = int(rng.choice(BASSES)), rng.random() < 0.4
+    chord = int(rng.choice(HELD if held else STRUCK))
     drums = rng.random() < 0.75
     beats = max(1, round(melody.bar_q / melody.beat_q))
     bar_s, beat_s = melody.bar_q * second_q, melody.beat_q * second_q
@@ -137,18 +144,19 @@ def _accompany(
         at_s = bar * bar_s
         pitches = [48 + (root + step) % 12 for step in TRIADS[triad]]
         if held:
-            tones += [Tone(at_s, at_s + bar_s, float(p), 0.07, chord_timbre) for p in pitches]
+            out += [Played(at_s, at_s + bar_s, chord, pitch, 60) for pitch in pitches]
         for beat in range(beats):
             time_s = at_s + beat * bar_s / beats
             step = 7 if beat % 2 else 0
-            tones.append(Tone(time_s, time_s + 0.9 * bar_s / beats, 36.0 + (root + step) % 12, 0.16, bass))
+            out.append(Played(time_s, time_s + 0.9 * bar_s / beats, bass, 36 + (root + step) % 12, 90))
             if not held:
                 half_s = time_s + 0.5 * bar_s / beats
-                tones += [Tone(half_s, half_s + 0.45 * bar_s / beats, float(p), 0.08, chord_timbre) for p in pitches]
+                out += [Played(half_s, half_s + 0.45 * bar_s / beats, chord, pitch, 70) for pitch in pitches]
             if drums:
-                hits += [(time_s, float(beat % 2)), (time_s, 2.0), (time_s + 0.5 * bar_s / beats, 2.0)]
-    inside = tuple(replace(t, end_s=min(t.end_s, length_s)) for t in tones if t.start_s < length_s - 0.05)
-    return inside, np.array([h for h in hits if h[0] < length_s - 0.05], np.float64).reshape(-1, 2)
+                half_s = time_s + 0.5 * bar_s / beats
+                hits = ((time_s, SNARE if beat % 2 else KICK, 100), (time_s, HAT, 60), (half_s, HAT, 50))
+                out += [Played(at, at + 0.1, DRUMS, drum, velocity) for at, drum, velocity in hits]
+    return tuple(note._replace(end_s=min(note.end_s, length_s)) for note in out if note.start_s < length_s - 0.05)
 
 
 def render(
@@ -157,20 +165,19 @@ def render(
     config: SongConfig,
     accompaniment_db: tuple[float, float] | None = None,
 ) -> Floats:
-    """The sound, (n,) float32 at ``config.rate_hz``; lead and accompaniment at a drawn balance of loudness."""
-    rate = config.rate_hz
-    n = int(arrangement.length_s * rate)
-    lead, backing = np.zeros(n), np.zeros(n)
-    for tone in arrangement.lead_tones:
-        add_tone(lead, tone, TIMBRES[tone.timbre], rate)
-    for tone in arrangement.backing_tones:
-        add_tone(backing, tone, TIMBRES[tone.timbre], rate)
-    kit = drum_kit(rng, rate)
-    for start_s, drum in arrangement.hits:
-        hit = kit[int(drum)]
-        first = int(start_s * rate)
-        length = min(len(hit), n - first)
-        backing[first : first + length] += hit[:length] * rng.uniform(0.7, 1.0)
+    """The sound, (n,) float32 at ``config.rate_hz``; lead and accompaniment at a drawn balance of loudness.
+
+    Raises ModuleNotFoundError where the soundfont is missing.
+    """
+    rate, length_s = config.rate_hz, arrangement.length_s
+    font = Soundfont()
+    backing = _resampled(font.play(list(arrangement.backing), length_s), rate)
+    if arrangement.sung:
+        lead = _sung(arrangement, rng, rate)
+    else:
+        lead = _resampled(font.play(list(arrangement.instruments), length_s), rate)
+    n = min(len(lead), len(backing))
+    lead, backing = lead[:n], backing[:n]
     loud = np.sqrt(np.mean(lead**2)) + 1e-9
     quiet = np.sqrt(np.mean(backing**2)) + 1e-9
     balance_db = rng.uniform(*(accompaniment_db or config.accompaniment_db))
@@ -179,11 +186,19 @@ def render(
     return (0.8 * mix / (np.abs(mix).max() + 1e-9)).astype(np.float32)
 
 
-def room(sound: np.ndarray, rng: np.random.Generator, rate_hz: int, decay_s: float) -> np.ndarray:
-    """The sound's echo in a room, without the direct sound, as loud as it; decay_s: until -60 dB."""
-    t = np.arange(int(0.7 * decay_s * rate_hz)) / rate_hz
-    impulse = rng.standard_normal(len(t)) * 10 ** (-3.0 * t / decay_s)
-    impulse[: int(0.008 * rate_hz)] = 0
-    impulse = lfilter([0.4], [1, -0.6], impulse)  # walls swallow the treble
-    echo = oaconvolve(sound, impulse / np.sqrt(np.sum(impulse**2) + 1e-12))
-    return echo[: len(sound)]
+def _sung(arrangement: Arrangement, rng: np.random.Generator, rate_hz: int) -> Floats:
+    notes, length_s = arrangement.lead, arrangement.length_s
+    out = np.zeros(round(length_s * rate_hz), np.float32)
+    if len(notes):
+        middle = float(np.median(notes.midi))  # in the song's key
+        sound, _, _ = sing(notes, length_s, rng, rate_hz, replace(SINGER, centre_midi=(middle, middle)))
+        first = round(float(notes.start_s[0]) * rate_hz)
+        out[first:] = sound[: len(out) - first]
+    return out
+
+
+def _resampled(sound: Floats, rate_hz: int) -> Floats:
+    """(n, 2) at the soundfont's rate -> (m,) float32."""
+    step = int(np.gcd(RATE_HZ, rate_hz))
+    made: Floats = resample_poly(sound.mean(axis=1), rate_hz // step, RATE_HZ // step).astype(np.float32)
+    return made

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.signal import butter, lfilter, sosfilt
 
 from humfind.config import HummerConfig
 from humfind.synth.hum import HOP_S, Performance
-from humfind.synth.song import room
-from humfind.synth.timbre import look_up, wave
+from humfind.synth.reverb import room
 from humfind.types import Floats
 
 # Formants: centre Hz, width Hz, strength. A closed mouth lets out little but the nasal murmur.
 CLOSED = ((270.0, 90.0, 1.0), (1000.0, 250.0, 0.06), (2200.0, 350.0, 0.03))
 OPEN = ((720.0, 110.0, 1.0), (1180.0, 130.0, 0.55), (2550.0, 200.0, 0.16))
+TABLE = 2048  # samples of a cycle
 TILT = 1.3  # the glottal wave's partials fall as 1 / k ** TILT
 
 
@@ -119,3 +121,23 @@ def _microphone(sound: np.ndarray, rng: np.random.Generator, config: HummerConfi
     band = butter(2, [rng.uniform(50, 110), rng.uniform(3200, 7000)], "bandpass", fs=rate, output="sos")
     sound = sosfilt(band, sound)
     return (rng.uniform(0.3, 0.9) * sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
+
+
+@lru_cache(maxsize=512)
+def wave(power: float, odd: bool, count: int) -> Floats:
+    """One cycle of ``count`` partials that fall as ``1 / k ** power``, of unit loudness; one sample over."""
+    spectrum = np.zeros(TABLE // 2 + 1, dtype=np.complex128)
+    k = np.arange(1, count + 1)
+    strength = k ** (-power) * np.where(odd & (k % 2 == 0), 0.05, 1.0)
+    spectrum[1 : count + 1] = strength * np.exp(-0.5j * np.pi * (1 + 0.37 * k * k))
+    cycle = np.fft.irfft(spectrum)
+    cycle /= np.sqrt(np.mean(cycle**2))
+    return np.append(cycle, cycle[0]).astype(np.float32)
+
+
+def look_up(table: Floats, phase: np.ndarray) -> np.ndarray:
+    """The wave at phases in cycles, between its samples."""
+    position = (phase % 1.0) * TABLE
+    index = position.astype(np.int64)
+    share = position - index
+    return table[index] * (1 - share) + table[np.minimum(index + 1, TABLE)] * share
