@@ -284,6 +284,7 @@ class NotebookConfig:
     checkpoint: str = ""  # a model.safetensors; empty: the run's own, or one trained on the spot
     split: str = "public_test"  # public_test | private_test
     resume: bool = True  # go on with a training that was stopped; False begins anew
+    train_hours: float = 0.0  # stop training after so many, to go on another time; 0: no limit
     experiment_steps: int = 40  # of each training of notebook 03's two experiments; 0 leaves them out
 
 
@@ -347,6 +348,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "steps": (1, 10**7),
     "validate_every": (1, 10**7),
     "experiment_steps": (0, 10**7),
+    "train_hours": (0, 10**4),
     "songs_per_batch": (2, 10**5),
     "recordings_per_song": (2, 1000),
     "learning_rate": (1e-12, 10.0),

@@ -87,15 +87,17 @@ def fit(
     out: Path,
     resume: bool = True,
     on_validation: Callable[[HistoryRow], None] | None = None,
+    hours: float = 0.0,
 ) -> Training:
     """Train; go on from what ``out`` holds where ``resume`` and it is the same training.
 
-    on_validation: called after each validation, when everything is on disk. Raises InputError where ``out`` holds
+    on_validation: called after each validation, when everything is on disk. hours: after so many, counted from now, it
+    validates and stops, to be gone on with another time; 0: no limit. Raises InputError where ``out`` holds
     another training, where another process trains there, where the loss is no longer a number, where the disk is full,
     and where the device or precision asked for is not there.
     """
     with writing(out):
-        return _Loop(task, config, Path(out), on_validation).run(resume)
+        return _Loop(task, config, Path(out), on_validation, hours).run(resume)
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -114,9 +116,15 @@ def versions() -> dict[str, str]:
 
 class _Loop:
     def __init__(
-        self, task: Task, config: TrainConfig, out: Path, on_validation: Callable[[HistoryRow], None] | None
+        self,
+        task: Task,
+        config: TrainConfig,
+        out: Path,
+        on_validation: Callable[[HistoryRow], None] | None,
+        hours: float,
     ) -> None:
         self.task, self.config, self.out, self.on_validation = task, config, out, on_validation
+        self.stop = time.monotonic() + 3600 * hours if hours else math.inf
         self.checkpoint, self.resume_path = out / "model.safetensors", out / "resume.safetensors"
         self.losses: list[float] = []
         self.history: list[HistoryRow] = []
@@ -133,7 +141,7 @@ class _Loop:
         state = self._resumed() if resume else None
         if state is not None:
             self._write_history()  # a kill may have come before it was written
-        if len(self.losses) < self.config.steps:
+        if len(self.losses) < self.config.steps and (not self.history or time.monotonic() < self.stop):
             with torch.random.fork_rng():
                 self._train(state, device, mixed)
         return Training(self.checkpoint, tuple(self.history), tuple(self.losses), self.best_step, self.seconds)
@@ -150,7 +158,8 @@ class _Loop:
             while (step := len(self.losses)) < config.steps:
                 self._step(step, module, optimiser, device, mixed)
                 bar.update()
-                if (step + 1) % config.validate_every and step + 1 != config.steps:
+                late = time.monotonic() >= self.stop
+                if not late and (step + 1) % config.validate_every and step + 1 != config.steps:
                     continue
                 row = self._validate(module)
                 self.seconds = time.monotonic() - started
@@ -158,6 +167,8 @@ class _Loop:
                 bar.set_postfix(loss=f"{row['loss']:.3f}", score=f"{row[self.task.score]:.3f}")
                 if self.on_validation is not None:
                     self.on_validation(row)
+                if late:
+                    return
 
     def _step(
         self, step: int, module: nn.Module, optimiser: torch.optim.Optimizer, device: torch.device, mixed: bool

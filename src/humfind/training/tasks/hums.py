@@ -100,6 +100,7 @@ def train(
     on_validation: Callable[[HistoryRow], None] | None = None,
     music_ids: Iterable[str] | None = None,
     corpus: str = "",
+    hours: float = 0.0,
 ) -> TrainResult:
     """Train on ``recordings``, ``config.train.validation_share`` of their songs held out.
 
@@ -107,8 +108,8 @@ def train(
     on what could be read; those of ``recordings`` where None. The checkpoint says which it learned and which it held
     out; or the ``corpus``, where that is no data set that anybody would ask about.
 
-    rank: the ranker that validates (default: vote, which uses the encoder alone). resume, on_validation: as of
-    ``fit``. Raises InputError where there is too little to learn from, and as ``fit`` does.
+    rank: the ranker that validates (default: vote, which uses the encoder alone). resume, on_validation, hours: as
+    of ``fit``. Raises InputError where there is too little to learn from, and as ``fit`` does.
     """
     everything = {example.music_id for example in recordings} if music_ids is None else set(music_ids)
     train_ids, validation_ids = split_by_song(everything, config.train.validation_share, config.train.seed)
@@ -126,7 +127,7 @@ def train(
         "validation": {"songs": len(validation_ids), "hums": hums[1]},
         **({"corpus": corpus} if corpus else {"music_ids": sides}),
     }
-    done = fit(task, config.train, out, resume, on_validation)
+    done = fit(task, config.train, out, resume, on_validation, hours)
     return TrainResult(
         **vars(done),
         train_ids=train_ids,
