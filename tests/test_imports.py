@@ -75,10 +75,12 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"papermill", "nbformat", "nbconvert"},
     ),
     "notebooks": (LIGHT | CORE | {"training", "plots"}, SCREEN),
+    "kaggle.install": (set(), set()),  # runs before anything is installed
+    "kaggle": (LIGHT | {"data", "retrieval", "notebooks"}, set()),
     "cli": (ANY, {"typer", "numpy"}),
     "__main__": ({"cli"}, set()),
 }
-DOORS = {"cli", "__main__", "notebooks", "app"}  # nothing below imports these
+DOORS = {"cli", "__main__", "notebooks", "kaggle", "app"}  # nothing below imports these
 STANDARD = set(sys.stdlib_module_names)
 
 

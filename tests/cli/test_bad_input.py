@@ -579,6 +579,9 @@ given("an unknown size", "size 'huge': unknown; choose one of", "demo-data", "--
 given("a parameter without a value", "-p steps: not name=value", "run", "-p", "steps")
 given("an unknown notebook parameter", "bogus: no notebook of this run has that parameter", "run", "-p", "bogus=1",
       "--data", str(REPOSITORY))  # fmt: skip
+given("no Kaggle name", "--data a/b/c: not a Kaggle name; give USER/DATASET", "kaggle", "--data", "a/b/c", "--user",
+      "me", "--out", "x")  # fmt: skip
+given("no Kaggle user", "give your user name", "kaggle", "--data", "a/b", "--user", "Me!", "--out", "x")
 given("an unknown kind", "kind songs: unknown; choose one of song, hum", "import", "pickle-2021", "x", "--out", "y",
       "--split", "train", "--kind", "songs")  # fmt: skip
 

@@ -307,6 +307,17 @@ def test_an_interrupted_run_ends_as_the_unbroken_one_and_two_runs_agree(tmp_path
         train(toy_examples(songs=10, hums=2, seed=2, length_s=6), TINY, tmp_path / "whole")
 
 
+def test_a_limit_of_hours_ends_with_a_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    examples = toy_examples(songs=10, hums=2, seed=1, length_s=6)
+    first = train(examples, TINY, tmp_path, hours=1e-9)
+    assert [row["step"] for row in first.history] == [1]
+    assert first.checkpoint.is_file()
+    second = train(examples, TINY, tmp_path, hours=1e-9)  # a limit that has passed already takes no step
+    assert len(second.losses) == 1
+    last = train(examples, TINY, tmp_path)
+    assert [row["step"] for row in last.history] == [1, 3, 6]
+
+
 def test_a_song_is_on_one_side_only(tmp_path: Path) -> None:
     examples = toy_examples(songs=10, hums=2, seed=1, length_s=6)
     result = train(examples, replace(TINY, train=replace(TINY.train, steps=1)), tmp_path)

@@ -139,6 +139,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of the split, the weights and the batches")] = 0,
     device: Annotated[str, typer.Option(help="auto | cpu | gpu")] = "auto",
     resume: Annotated[bool, typer.Option(help="go on where a training was stopped, or begin anew")] = True,
+    hours: Annotated[float, typer.Option(min=0.0, help="stop after so many; 0: no limit")] = 0.0,
 ) -> None:
     """Train an encoder on the train split."""
     _require_limits()
@@ -164,11 +165,28 @@ def train(
         out = run_folder(identify(data)) / "model"
         record(out.parent, data)
     config = replace(with_encoder(chosen, encoder) if encoder else chosen, train=settings)
-    result = train_on(examples, config, out, resume, music_ids=music_ids)
+    result = train_on(examples, config, out, resume, music_ids=music_ids, hours=hours)
     best = max(result.history, key=lambda row: row["validation_mrr"])
     figure = f"{best['validation_mrr']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
     counts = f"({result.validation_hums} hums, {len(result.validation_ids)} songs)"
     say(f"validation MRR@10 {figure} {counts} at step {result.best_step}; checkpoint: {result.checkpoint}")
+
+
+@app.command()
+def kaggle(
+    data: Annotated[str, typer.Option(help="of the recordings on Kaggle: USER/DATASET, or a competition's name")],
+    out: Annotated[Path, typer.Option(help="folder to make")],
+    user: Annotated[str, typer.Option(envvar="KAGGLE_USERNAME", help="your Kaggle user name")] = "",
+    hours: Annotated[float, typer.Option(help="that a run may take: it trains for what is left")] = 8.0,
+    python: Annotated[str, typer.Option(help="of Kaggle's image")] = "3.11",
+    wheels: Annotated[bool, typer.Option(help="also of other packages, from the package registry")] = True,
+) -> None:
+    """Make a folder that uploads to Kaggle as it stands: kernels and a dataset of wheels."""
+    from humfind.kaggle import folder
+
+    made = folder.write(folder.Plan(data, user, hours, python), out, wheels)
+    size = sum(path.stat().st_size for path in made) / 1e6
+    say(f"{len(made)} wheels, {size:.0f} MB; what to do next: {out / 'README.md'}")
 
 
 @app.command()

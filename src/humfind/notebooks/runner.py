@@ -101,7 +101,7 @@ def run(
     written to ``summary.json``. Raises InputError for what the user can mend, NotebookError for a bug.
     """
     home = paths.home()
-    sources = [home / "notebooks" / f"{stem}.ipynb" for stem in choose_notebooks(notebooks)]
+    sources = [paths.notebooks() / f"{stem}.ipynb" for stem in choose_notebooks(notebooks)]
     asked = dict(parameters or {})
     for parameter, option in (("data", "--data"), ("run_dir", "--name")):
         if parameter in asked:

@@ -23,6 +23,12 @@ def home() -> Path:
     return here
 
 
+def notebooks() -> Path:
+    """The folder of the suite's notebooks: of ``home()``, else those that travel in the package."""
+    own = home() / "notebooks"
+    return own if (own / "01_crepe_transform.ipynb").is_file() else Path(__file__).resolve().parents[1] / "suite"
+
+
 def can_write(folder: Path) -> bool:
     """Whether a file can be made in an existing folder, tried out: permissions alone do not tell of a read-only
     disk."""
