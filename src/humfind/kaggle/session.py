@@ -96,7 +96,7 @@ def run(
             limit = {"train_hours": f"{TRAIN_SHARE * left:.4f}"}
             summary = runner.run(found, notebooks=list(notebooks) or ["03", "04", "05"], parameters=limit | given)
             print(runner.closing_text(summary), flush=True)
-            shutil.copyfile(runner.report_of(summary).parent / SUBMISSION, out)
+            shutil.copyfile(runner.report_of(summary).parents[1] / SUBMISSION, out)
             return out
     from humfind.retrieval.predict import predict
 

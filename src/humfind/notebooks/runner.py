@@ -16,9 +16,10 @@ from typing import Any
 from humfind.config import require_valid
 from humfind.data.identity import identify, record, run_folder
 from humfind.data.zalo import require_no_split
+from humfind.notebooks.report import INDEX, write_index, write_page
 from humfind.retrieval.checkpoints import PRETRAINED
 from humfind.runtime import limits, paths, plugins
-from humfind.runtime.files import atomic_write, atomic_write_json
+from humfind.runtime.files import atomic_write_json
 from humfind.runtime.lock import writing
 from humfind.types import InputError
 
@@ -135,21 +136,24 @@ def _run(
     (folder / "html").mkdir(parents=True, exist_ok=True)
     summary: dict[str, Any] = {**about, "notebooks": {}}
     started = time.perf_counter()
+    running = {source.stem for source in sources}
+    pages = [stem for stem in SUITE if stem in running or (folder / "html" / f"{stem}.html").is_file()]
     for source, own in zip(sources, chosen, strict=True):
         print(f"{source.stem}", flush=True)
-        seconds = execute(source, folder / source.name, own)
+        seconds = execute(source, folder / source.name, own, pages)
         summary["notebooks"][source.stem] = {"seconds": round(seconds, 1), "html": f"html/{source.stem}.html"}
     summary["seconds"] = round(time.perf_counter() - started, 1)
     summary["peak_memory_gb"] = round(limits.peak_memory_gb() or float("nan"), 2)
     for part in sorted((folder / "results").glob("*.json")):
         summary[part.stem] = json.loads(part.read_text())
     atomic_write_json(folder / "summary.json", summary)
+    write_index(folder / "html", summary, pages)
     return summary
 
 
 def report_of(summary: Mapping[str, Any]) -> Path:
-    """The folder of a run's HTML pages."""
-    return paths.home() / "runs" / str(summary["run"]) / "html"
+    """The first page of a run's report."""
+    return paths.home() / "runs" / str(summary["run"]) / "html" / INDEX
 
 
 def closing_text(summary: Mapping[str, Any]) -> str:
@@ -181,8 +185,9 @@ def choose_notebooks(asked: Sequence[str] | None) -> list[str]:
     return [stem for stem in SUITE if any(stem.startswith(start) for start in asked)]
 
 
-def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> float:
-    """Run one notebook into ``out`` and ``html/`` beside it; the source stays untouched. Returns seconds."""
+def execute(source: Path, out: Path, parameters: Mapping[str, Any], pages: Sequence[str] = ()) -> float:
+    """Run one notebook into ``out`` and ``html/`` beside it; the source stays untouched. pages: of the report, which
+    are linked. Returns seconds."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -206,7 +211,7 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> float:
     finally:
         if out.exists():
             calm(out)
-            write_html(out, out.parent / "html" / f"{out.stem}.html")
+            write_page(out, out.parent / "html" / f"{out.stem}.html", pages)
     return time.perf_counter() - started
 
 
@@ -230,11 +235,3 @@ def calm(notebook: Path) -> None:
     executed = nbformat.read(notebook, 4)
     calmed, _ = CoalesceStreamsPreprocessor(enabled=True).preprocess(executed, {})
     nbformat.write(calmed, notebook)
-
-
-def write_html(notebook: Path, out: Path) -> None:
-    """The executed notebook as one HTML file that opens anywhere."""
-    from nbconvert import HTMLExporter
-
-    body, _ = HTMLExporter(embed_images=True).from_filename(str(notebook))
-    atomic_write(out, body.encode())
