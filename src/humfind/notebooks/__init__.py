@@ -15,7 +15,16 @@ from humfind.notebooks.ranking import (
 )
 from humfind.notebooks.run import Run, open_run, shipped
 from humfind.notebooks.space import census, neighbours, window_map
-from humfind.notebooks.tracking import by_group, example_song, player, separation, skipped, tracker_speeds, transform
+from humfind.notebooks.tracking import (
+    by_group,
+    example_song,
+    most_sung_song,
+    player,
+    separation,
+    skipped,
+    tracker_speeds,
+    transform,
+)
 from humfind.retrieval.trial import Trial
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "example_pair",
     "example_song",
     "hums_per_song",
+    "most_sung_song",
     "neighbours",
     "octave_jumps",
     "open_run",

@@ -78,7 +78,7 @@ def _result(summary: Mapping[str, Any]) -> str:
     rows = []
     for trial, by_ranker in summary["ranking"].items():
         chance = next(iter(by_ranker.values()))["chance_mrr"]
-        rows.append(f"<tr><td>{escape(trial)}</td><td>chance</td><td class=number>{chance:.3f}</td></tr>")
+        rows.append(f"<tr><td>{escape(trial)}</td><td>chance</td><td class=number colspan=5>{chance:.3f}</td></tr>")
         for ranker, found in by_ranker.items():
             figures = [found[name] for name in ("mrr", "top1", "top10")]
             cells = [f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" for one in figures]

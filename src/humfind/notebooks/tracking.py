@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from humfind.notebooks.run import Run
 
 QUICK_TRACKER = "swiftf0"  # what the run's tracker is compared with
+SONGS_TRIED = 6  # for one that is sung
 SEPARATED_S = 20.0
 
 
@@ -60,8 +62,11 @@ def by_group(run: Run, measure: Callable[[F0], float]) -> dict[str, np.ndarray]:
 
 def example_song(run: Run) -> Item:
     """A whole song: the first of the first test split, or of train where there is none."""
-    split = next((name for name in run.splits if name != "train"), "train")
-    return run.songs(split)[0]
+    return _whole_songs(run)[0]
+
+
+def _whole_songs(run: Run) -> Sequence[Item]:
+    return run.songs(next((name for name in run.splits if name != "train"), "train"))
 
 
 def tracker_speeds(run: Run) -> dict[str, float]:
@@ -87,16 +92,36 @@ def tracker_speeds(run: Run) -> dict[str, float]:
     return rates
 
 
+def most_sung_song(run: Run, among: int = SONGS_TRIED) -> Item:
+    """Of the first ``among`` songs to be searched the one whose separated voice holds most of the mix's energy; without
+    audio the first."""
+    songs = [item for item in _whole_songs(run) if item.audio is not None][:among]
+    if not songs:
+        return example_song(run)
+
+    def share(item: Item) -> float:
+        assert item.audio is not None
+        mix, voice = _separated(run, item.audio, SEPARATED_S)
+        return float(np.square(voice.samples).mean() / (np.square(mix.samples).mean() + 1e-9))
+
+    return max(songs, key=share)
+
+
+def _separated(run: Run, path: Path, length_s: float) -> tuple[Recording, Recording]:
+    """The first seconds of a mix, and the voice in them."""
+    whole = load(path)
+    mix = Recording(whole.samples[: round(length_s * whole.rate_hz)], whole.rate_hz)
+    loud = resample(mix, separate.RATE_HZ)
+    separator = separate.VoiceSeparator(run.tracker.threads or cores())
+    return mix, Recording(np.concatenate(list(separator.voice([loud.samples]))), separate.RATE_HZ)
+
+
 def separation(run: Run, item: Item, length_s: float = SEPARATED_S) -> dict[str, tuple[Recording | None, F0]]:
     """The first seconds of a mix: by this run's tracker; the voice that is separated from it, with what is sung in it;
     and by the tracker of mixes, which takes the voice where there is one. Of a recording without audio, its f0."""
     if item.audio is None:
         return {"the mix": (None, run.f0(item))}
-    whole = load(item.audio)
-    mix = Recording(whole.samples[: round(length_s * whole.rate_hz)], whole.rate_hz)
-    loud = resample(mix, separate.RATE_HZ)
-    separator = separate.VoiceSeparator(run.tracker.threads or cores())
-    voice = Recording(np.concatenate(list(separator.voice([loud.samples]))), separate.RATE_HZ)
+    mix, voice = _separated(run, item.audio, length_s)
     by_run, by_mix = (make_tracker(replace(run.tracker, tracker=name)) for name in (run.tracker.tracker, "mix"))
     return {
         f"the mix, by {run.tracker.tracker}": (mix, by_run(mix)),
