@@ -5,6 +5,7 @@ Notebook 03's are in ``notebooks.training``, which takes seconds to import.
 
 from humfind.notebooks.pairs import Pair, all_pairs, example_pair, hums_per_song, octave_jumps, spread, typical
 from humfind.notebooks.ranking import (
+    aligned_query,
     compare_models,
     compare_rankers,
     difference_claim,
@@ -31,6 +32,7 @@ __all__ = [
     "Pair",
     "Run",
     "Trial",
+    "aligned_query",
     "all_pairs",
     "by_group",
     "census",

@@ -17,7 +17,7 @@ from humfind.metrics import Interval
 from humfind.rankers import RANKERS
 from humfind.retrieval import predict, submission
 from humfind.retrieval.trial import Trial
-from humfind.types import Contour, Ints
+from humfind.types import Contour, Ints, Match
 
 if TYPE_CHECKING:
     from humfind.notebooks.run import Run
@@ -86,7 +86,7 @@ class Comparison:
             for ranker in self.rankers:
                 report = metrics.report(self.ranks[trial, ranker], self.songs[trial])
                 row = {"MRR@10": report.mrr, "top-1": report.top1, "top-10": report.top10}
-                counts = {"hums": report.queries, "songs": report.songs}
+                counts = {"hums": str(report.queries), "songs": str(report.songs)}  # beside chance, which has none
                 rows.append({"trial": trial, "ranker": ranker} | {name: str(v) for name, v in row.items()} | {**counts})
         table = pd.DataFrame(rows).set_index(["trial", "ranker"])
         return table.astype(object).where(table.notna(), "")
@@ -166,6 +166,25 @@ def worst_queries(run: Run, trial: Trial, rank: RankConfig, queries: int) -> lis
             case[side] = (run.title(music_id), line, alignment.match, alignment.error_semitones)
         cases.append(case)
     return cases
+
+
+def aligned_query(run: Run, trial: Trial, rank: RankConfig) -> tuple[Contour, Contour, Match, str] | None:
+    """The arguments of ``plots.pairs.alignment``: the hum that is found with the longest path; None where none is."""
+    rankings = {ranking.query: ranking for ranking in trial.rankings(replace(rank, ranker="fusion"))}
+    right = trial.answers or {}
+    found = [
+        (query, answer)
+        for query in trial.queries
+        if (answers := rankings[query.name].answers)
+        and (answer := answers[0]).match is not None
+        and answer.music_id == right.get(query.name, answer.music_id)
+    ]
+    if not found:
+        return None
+    query, answer = max(found, key=lambda one: (len(one[1].match.path) if one[1].match else 0, one[0].name))
+    assert answer.match is not None
+    claim = f"{query.name} is found in {run.title(answer.music_id)} at {answer.match.start_s:.0f} s"
+    return query.melody, _contour(trial, answer.music_id), answer.match, claim
 
 
 def submit(trial: Trial, model: Model, rank: RankConfig, path: Path) -> Any:

@@ -9,10 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from humfind.melody.pairwise_alignment import TEMPOS
 from humfind.plots import style, transform
 from humfind.plots.transform import LEAP
 from humfind.types import F0, Contour, Match, Recording
 
+AROUND_S = 8.0  # of song shown before and after a match
+FARTHEST = 6.0  # semitones: farther apart is drawn alike
 STEP_S = 0.01  # the grid of the suite's f0, and of the bottom axis
 
 
@@ -42,6 +45,35 @@ def aligned(hum: Contour, song: Contour, match: Match, claim: str) -> Figure:
     figure, axes = style.canvas(claim, look, size=(10, 3.6))
     overlay(axes[0, 0], hum, song, match)
     axes[0, 0].legend()
+    return figure
+
+
+def alignment(hum: Contour, song: Contour, match: Match, claim: str) -> Figure:
+    """What the ranker found: every moment of the hum against every moment of the song about the match, in its key, and
+    the path through it; below, the hum laid on the song along that path."""
+    key = f"{match.semitones:+.1f} semitones".replace("-", "\N{MINUS SIGN}")
+    look = (
+        f"Dark: the two agree in pitch. The path goes where the whole hum fits: {key}, tempo {match.tempo_ratio:.2f}."
+    )
+    figure, axes = style.canvas(claim, look, 2, 1, size=(10, 7.6), sharex=True, height_ratios=(1.4, 1))
+    upper, lower = axes[:, 0]
+    first, last = max(0.0, match.start_s - AROUND_S), min(song.length_s, match.end_s + AROUND_S)
+    columns = slice(int(first / song.frame_s), int(last / song.frame_s))
+    gap = np.abs(song.semitones[columns][None, :] - hum.semitones[:, None] - match.semitones)
+    both = song.voiced[columns][None, :] & hum.voiced[:, None]
+    cost = np.where(both, np.minimum(gap, FARTHEST), np.nan)
+    extent = (columns.start * song.frame_s, columns.stop * song.frame_s, 0.0, hum.length_s)
+    image = upper.imshow(cost, origin="lower", aspect="auto", extent=extent, cmap="Greys_r", vmin=0, vmax=FARTHEST)
+    upper.set_facecolor("#f3ece4")
+    upper.grid(visible=False)
+    hum_s = np.arange(match.hum_start_s, hum.length_s, hum.frame_s)
+    upper.plot(_warped(hum_s, match), hum_s, color=style.HUM, linewidth=2.4)
+    bar = figure.colorbar(image, ax=upper, pad=0.01)
+    bar.set_label("semitones apart")
+    style.panel(upper, "", "", "seconds of the hum")
+    overlay(lower, hum, song, match)
+    lower.legend(loc="upper right")
+    upper.set_xlim(extent[0], extent[1])
     return figure
 
 
@@ -101,12 +133,20 @@ def distributions(
         ("pitch error once aligned", error, "semitones"),
     )
     for axis, (title, values, unit) in zip(axes[0], panels, strict=True):
-        axis.hist(values, style.count_bins(values, 24), color=style.SONG)
+        edges = _tempo_bins() if title == "tempo ratio" else style.count_bins(values, 24)
+        axis.hist(values, edges, color=style.SONG)
         axis.axvline(float(np.median(values)), color=style.INK, linestyle="--", linewidth=1)
         style.panel(axis, title, unit, "pairs" if axis is axes[0, 0] else "")
     for octave in (-12, 0, 12):
         axes[0, 1].axvline(octave, color=style.HUM, linewidth=1, alpha=0.6)
     return figure
+
+
+def _tempo_bins() -> np.ndarray:
+    """A bin about each two of the tempos that the alignment tries, which are all that there can be."""
+    tempos = np.sort(1 / np.array(TEMPOS))
+    step = tempos[1] / tempos[0]
+    return np.append(tempos[::2] / np.sqrt(step), tempos[-1] * np.sqrt(step))
 
 
 def octave_errors(jumps: Mapping[str, np.ndarray]) -> Figure:
@@ -117,13 +157,11 @@ def octave_errors(jumps: Mapping[str, np.ndarray]) -> Figure:
     claim = f"The line leaps {songs:.1f} times a second in songs, {hums:.1f} times in hums"
     look = "Jumps of more than nine semitones from one frame of 40 ms to the next: faster than a voice moves."
     figure, axes = style.canvas(claim, look, size=(10, 3.2))
-    top = max(float(values.max()) for values in jumps.values())
     for name, values in jumps.items():
         colour = style.HUM if "hum" in name else style.SONG
-        weights = np.full(len(values), 1 / len(values))
-        edges = np.linspace(0, max(top, 0.1), 31)
-        axes[0, 0].hist(values, edges, weights=weights, color=colour, alpha=0.65, label=name)
-    style.panel(axes[0, 0], "", "jumps over 9 semitones a voiced second", "share of recordings")
+        line = "-" if name.startswith("train") else "--"
+        axes[0, 0].ecdf(values, color=colour, linestyle=line, linewidth=2, label=name)
+    style.panel(axes[0, 0], "", "jumps over 9 semitones a voiced second", "share of recordings\nwith at most so many")
     axes[0, 0].legend()
     return figure
 
@@ -138,7 +176,7 @@ def split(hums_per_song: Mapping[str, Sequence[int]], shared: int) -> Figure:
     for i, (name, counts) in enumerate(hums_per_song.items()):
         share = np.bincount(counts, minlength=most + 1)[1:] / len(counts)
         x = np.arange(1, most + 1) + (i - (len(hums_per_song) - 1) / 2) * width
-        axes[0, 0].bar(x, share, width, color=style.CYCLE[i], label=name)
+        axes[0, 0].bar(x, share, width, color=style.split_colour(name), label=name)
     style.panel(axes[0, 0], "", "hums of a song", "share of songs")
     axes[0, 0].set_xticks(np.arange(1, most + 1))
     axes[0, 0].legend()

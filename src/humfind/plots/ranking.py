@@ -13,14 +13,21 @@ from humfind.plots import pairs, style
 
 
 def rankers(figures: Mapping[str, Mapping[str, Interval]], chance: Mapping[str, float], claim: str) -> Figure:
-    """MRR@10 with its interval, a panel a split. figures: split -> ranker -> interval; chance: split -> MRR."""
+    """MRR@10 with its interval, a panel a split. figures: split -> ranker, or "ranker, model" -> interval; the second
+    model of a ranker is drawn hollow. chance: split -> MRR."""
     look = "Bars: 95 % bootstrap intervals over hums. Dashed: a random order of the same songs."
+    if any("," in name for by_ranker in figures.values() for name in by_ranker):
+        look += " Hollow: the second model of the same ranker."
     most = max(len(by_ranker) for by_ranker in figures.values())
     figure, axes = style.canvas(claim, look, 1, len(figures), size=(10, 1.7 + 0.48 * most), sharex=True)
     for axis, (split, by_ranker) in zip(axes[0], figures.items(), strict=True):
-        for i, found in enumerate(by_ranker.values()):
+        drawn: set[str] = set()
+        for i, (name, found) in enumerate(by_ranker.items()):
+            colour = style.ranker_colour(name)
+            face = "white" if colour in drawn else colour
+            drawn.add(colour)
             axis.plot([found.low, found.high], [i, i], color=style.MUTED, linewidth=6, solid_capstyle="round")
-            axis.plot(found.value, i, "o", color=style.CYCLE[i], markersize=9, clip_on=False, zorder=3)
+            axis.plot(found.value, i, "o", color=colour, mfc=face, mew=2, markersize=9, clip_on=False, zorder=3)
             axis.annotate(f"{found.value:.2f}", (found.value, i), (0, 9), textcoords="offset points", ha="center")
         axis.axvline(chance[split], color=style.INK, linestyle="--", linewidth=1)
         axis.set_yticks(range(len(by_ranker)), list(by_ranker))
@@ -36,8 +43,8 @@ def vote_k(curves: Mapping[str, tuple[Sequence[int], Sequence[Interval]]], chose
     look = "K = 1 asks only the nearest window. Bands: 95 % intervals. Dotted: the K of this run."
     figure, axes = style.canvas(claim, look)
     axis = axes[0, 0]
-    for i, (split, (ks, found)) in enumerate(curves.items()):
-        colour = style.CYCLE[i]
+    for split, (ks, found) in curves.items():
+        colour = style.split_colour(split)
         axis.fill_between(ks, [f.low for f in found], [f.high for f in found], color=colour, alpha=0.12, linewidth=0)
         axis.plot(ks, [f.value for f in found], color=colour, marker="o", label=split)
     axis.axvline(chosen, color=style.INK, linestyle=":", linewidth=1.2)
@@ -60,7 +67,7 @@ def where_it_landed(rank: Mapping[str, np.ndarray], k: int = 10) -> Figure:
     for i, (split, found) in enumerate(rank.items()):
         share = np.array([np.mean(found == r) for r in range(1, k + 1)] + [np.mean(found == 0)])
         offset = (i - (len(rank) - 1) / 2) * width
-        axes[0, 0].bar(x + offset, share, width, color=style.CYCLE[i], label=f"{split} ({len(found)} hums)")
+        axes[0, 0].bar(x + offset, share, width, color=style.split_colour(split), label=f"{split} ({len(found)} hums)")
     axes[0, 0].set_xticks(x, [*(str(r) for r in range(1, k + 1)), f">{k}"])
     axes[0, 0].grid(axis="x", visible=False)
     style.panel(axes[0, 0], "", "rank of the right song", "share of hums")
@@ -80,6 +87,7 @@ def worst(cases: Sequence[Mapping[str, Any]]) -> Figure:
         for axis, side, colour in ((row[0], "right", style.SONG), (row[1], "wrong", style.WRONG)):
             title, song, match, error = case[side]
             pairs.overlay(axis, case["hum"], song, match, colour)
+            axis.set_xlim(left=max(0.0, axis.get_xlim()[0]))  # a song has nothing before its start
             rank = f"rank {case['rank'] or '>10'}" if side == "right" else "ranked first"
             style.panel(axis, f"{case['name']}: {title} ({rank}), error {error:.1f} st", "seconds", "semitones")
     return figure

@@ -1,4 +1,4 @@
-"""One look for every picture: the claim as the title, what to see below it, hum orange, song blue."""
+"""One look for every picture: the claim as the title, what to see below it, and a colour for each thing everywhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from matplotlib.transforms import ScaledTranslation
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
 INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
 CYCLE = (SONG, HUM, "#3da35d", WRONG, "#e0a100", "#5b8e99")
+RANKERS = {"nearest": "#8c96a3", "vote": "#b07aa1", "sequence": "#4aa3a2", "dtw": "#c08a00", "fusion": INK}
+SPLITS = {"train": "#a0785a", "validation": "#6b9e3f", "public_test": "#7353ba", "private_test": "#c2528b"}
+OTHER = "#5b8e99"  # a ranker or split of another package
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOOK: Any = {
     "font.size": 10,
@@ -67,6 +70,15 @@ def panel(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     axes.set_title(plain(title), loc="left", fontsize=10, color=INK)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+
+
+def ranker_colour(name: str) -> str:
+    """``name``: a ranker, or one with more said after a comma."""
+    return RANKERS.get(name.partition(",")[0], OTHER)
+
+
+def split_colour(name: str) -> str:
+    return SPLITS.get(name, OTHER)
 
 
 def broken(line: np.ndarray, shown: np.ndarray, jump: float) -> np.ndarray:

@@ -12,20 +12,31 @@ from humfind.metrics import Interval
 from humfind.plots import style
 
 
-def history(rows: Sequence[Mapping[str, Any]], chance: float) -> Figure:
-    """Loss and validation MRR against steps. rows: ``step``, ``loss``, ``validation_mrr``, ``low``, ``high``."""
+def history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float], chance: float) -> Figure:
+    """Loss and validation MRR against steps. rows: ``step``, ``loss``, ``validation_mrr``, ``low``, ``high``.
+
+    losses: of every step.
+    """
     steps = np.array([row["step"] for row in rows])
     mrr = np.array([row["validation_mrr"] for row in rows])
     best = len(mrr) - 1 - int(np.argmax(mrr[::-1]))  # of equal figures the later, as training keeps it
     claim = f"Validation MRR@10 reaches {mrr[best]:.2f} at step {steps[best]}; chance is {chance:.2f}"
-    look = "Left: the loss. Right: songs never seen in training; band: 95 % bootstrap interval over hums."
+    look = (
+        "Left: the loss of each step, and its mean between validations. Right: songs never seen in training, 95 % band."
+    )
     figure, axes = style.canvas(claim, look, 1, 2)
-    axes[0, 0].plot(steps, [row["loss"] for row in rows], color=style.INK, marker="o", markersize=3)
+    axes[0, 0].plot(np.arange(1, len(losses) + 1), losses, color=style.MUTED, linewidth=1, label="a step")
+    middle = (steps + np.concatenate([[0], steps[:-1]])) / 2
+    axes[0, 0].plot(middle, [row["loss"] for row in rows], color=style.INK, marker="o", markersize=4, label="mean")
+    axes[0, 0].legend()
     style.panel(axes[0, 0], "training loss", "step", "loss")
     low, high = ([row[name] for row in rows] for name in ("low", "high"))
-    axes[0, 1].fill_between(steps, low, high, color=style.SONG, alpha=0.15, linewidth=0)
-    axes[0, 1].plot(steps, mrr, color=style.SONG, marker="o", markersize=3)
-    axes[0, 1].plot(steps[best], mrr[best], "o", color=style.HUM, markersize=8, label="kept checkpoint")
+    colour = style.split_colour("validation")
+    axes[0, 1].fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes[0, 1].plot(steps, mrr, color=colour, marker="o", markersize=3)
+    axes[0, 1].plot(
+        steps[best], mrr[best], "o", color=colour, mfc="white", mew=2, markersize=9, label="kept checkpoint"
+    )
     axes[0, 1].axhline(chance, color=style.MUTED, linestyle="--", label="chance")
     style.panel(axes[0, 1], "validation MRR@10", "step", "MRR@10")
     axes[0, 1].set_ylim(0, 1)
@@ -45,15 +56,9 @@ def pair_distances(matching: np.ndarray, other: np.ndarray, overlap: float) -> F
         style.empty(axes[0, 0], "Give more songs, or a larger validation_share.")
         return figure
     figure, axes = style.canvas(claim, look)
-    edges = style.count_bins(np.concatenate([matching, other]), 50)
-    for values, colour, name in (
-        (other, style.MUTED, "other songs"),
-        (matching, style.HUM, "the right song"),
-    ):
-        weights = np.full(len(values), 1 / len(values))
-        label = f"{name} ({len(values)} pairs)"
-        axes[0, 0].hist(values, edges, weights=weights, color=colour, alpha=0.75, label=label)
-    style.panel(axes[0, 0], "", "Euclidean distance", "share of pairs")
+    for values, colour, name in ((other, style.WRONG, "other songs"), (matching, style.SONG, "the right song")):
+        axes[0, 0].ecdf(values, color=colour, linewidth=2.2, label=f"{name} ({len(values)} pairs)")
+    style.panel(axes[0, 0], "", "Euclidean distance", "share of pairs at most so far apart")
     axes[0, 0].legend()
     return figure
 
