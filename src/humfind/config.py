@@ -283,6 +283,7 @@ class NotebookConfig:
     preset: str = "small"  # small | zalo2021
     checkpoint: str = ""  # a model.safetensors; empty: the run's own, or one trained on the spot
     split: str = "public_test"  # public_test | private_test
+    hum: str = ""  # a recording of your own; empty: the first hum of the split
     resume: bool = True  # go on with a training that was stopped; False begins anew
     train_hours: float = 0.0  # stop training after so many, to go on another time; 0: no limit
     experiment_steps: int = 40  # of each training of notebook 03's two experiments; 0 leaves them out

@@ -110,4 +110,4 @@ json.dump(sent, open({str(asked)!r}, "w"))
     assert done.returncode == 0, done.stderr
     sent = json.loads(asked.read_text())
     assert len(sent) == len(SUITE) + 2, done.stdout
-    assert "humfind-suite" in sent[5]
+    assert "humfind-suite" in sent[len(SUITE)]

@@ -149,3 +149,23 @@ def test_home_is_found_from_a_folder_inside_it(home: Path, tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     assert paths.home() == NOTEBOOKS.parent  # the checkout that is installed
     assert config.to_dict(NotebookConfig())["data"] == "demo-tiny"
+
+
+def test_a_recording_of_ones_own_goes_through_notebook_06(home: Path, summary: dict[str, Any], tmp_path: Path) -> None:
+    hum = tmp_path / "mine.mp3"
+    shutil.copy(home / "data" / "demo-tiny" / "public_test" / "hum" / "0001.mp3", hum)
+    command = [sys.executable, "-m", "humfind", "run", "--data", "data/demo-tiny", "--notebook", "06"]
+    environment = os.environ | {"HUMFIND_HOME": str(home)}
+    done = subprocess.run([*command, "-p", f"hum={hum}"], env=environment, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    executed = (home / "runs" / "demo-tiny" / "06_hum_yourself.ipynb").read_text()
+    assert "mine.mp3, " in executed or "verdict: " in executed
+    assert "audio/" in executed
+    refused = subprocess.run(
+        [*command, "-p", "hum=nowhere.wav"], env=environment, cwd=home, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert (
+        refused.stderr.strip()
+        == "humfind: hum=nowhere.wav: no such file; give a recording, or nothing for a hum of the data set"
+    )

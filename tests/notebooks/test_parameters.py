@@ -73,7 +73,7 @@ def test_a_value_that_cannot_be_is_refused_before_anything_is_made(name: str, te
     assert [path.name for path in home.iterdir()] == ["notebooks"]
 
 
-@pytest.mark.parametrize("asked", ["", "3", "06", "03 "])
+@pytest.mark.parametrize("asked", ["", "3", "07", "03 "])
 def test_a_notebook_that_is_none_is_refused(asked: str, home: Path) -> None:
     with pytest.raises(InputError, match="no such notebook"):
         runner.run(None, "", [asked], {})

@@ -79,7 +79,7 @@ def run(
     notebook: Annotated[list[str] | None, typer.Option(help="only these, by their first letters: 03")] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", help="notebook parameter, name=value")] = None,
 ) -> None:
-    """Run the five notebooks headless."""
+    """Run the notebooks headless."""
     from humfind.notebooks import runner
     from humfind.types import InputError
 

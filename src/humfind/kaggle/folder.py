@@ -209,7 +209,7 @@ token in place, from this folder:
     kaggle kernels status {suite}
     kaggle kernels output {suite} -p output   # submission.csv, runs/, crepe_freq/
 
-`kernels/{SUITE_KERNEL}` runs all. The five notebooks can be pushed one after another instead: each takes over what
+`kernels/{SUITE_KERNEL}` runs all. The notebooks can be pushed one after another instead: each takes over what
 01 (f0) and 03 (the model) left. To go on with a run that was stopped, attach its output to the kernel as input.
 
 The dataset holds this package with its notebooks and weights, and what Kaggle's image lacks (Python {plan.python});

@@ -1,8 +1,9 @@
-"""What the five notebooks share, so that their cells stay thin. Each function is one cell's worth of work.
+"""What the notebooks share, so that their cells stay thin. Each function is one cell's worth of work.
 
 Notebook 03's are in ``notebooks.training``, which takes seconds to import.
 """
 
+from humfind.notebooks.hum_yourself import found_alignment, found_table, hum_player, hum_yourself, player_at_match
 from humfind.notebooks.pairs import Pair, all_pairs, example_pair, hums_per_song, octave_jumps, spread, typical
 from humfind.notebooks.ranking import (
     aligned_query,
@@ -41,12 +42,17 @@ __all__ = [
     "difference_claim",
     "example_pair",
     "example_song",
+    "found_alignment",
+    "found_table",
+    "hum_player",
+    "hum_yourself",
     "hums_per_song",
     "most_sung_song",
     "neighbours",
     "octave_jumps",
     "open_run",
     "player",
+    "player_at_match",
     "ranker_claim",
     "separation",
     "shipped",

@@ -161,7 +161,7 @@ def worst_queries(run: Run, trial: Trial, rank: RankConfig, queries: int) -> lis
         sides = {"right": trial.answers[name], "wrong": rankings[name].music_ids[0]}
         case: dict[str, Any] = {"name": name, "rank": int(ranks[name]), "hum": hum}
         for side, music_id in sides.items():
-            line = _contour(trial, music_id)
+            line = contour_of(trial, music_id)
             alignment = align(hum, line)
             case[side] = (run.title(music_id), line, alignment.match, alignment.error_semitones)
         cases.append(case)
@@ -184,7 +184,7 @@ def aligned_query(run: Run, trial: Trial, rank: RankConfig) -> tuple[Contour, Co
     query, answer = max(found, key=lambda one: (len(one[1].match.path) if one[1].match else 0, one[0].name))
     assert answer.match is not None
     claim = f"{query.name} is found in {run.title(answer.music_id)} at {answer.match.start_s:.0f} s"
-    return query.melody, _contour(trial, answer.music_id), answer.match, claim
+    return query.melody, contour_of(trial, answer.music_id), answer.match, claim
 
 
 def submit(trial: Trial, model: Model, rank: RankConfig, path: Path) -> Any:
@@ -203,7 +203,7 @@ def _has_contour(trial: Trial, music_id: str) -> bool:
     return music_id in trial.index.music_ids
 
 
-def _contour(trial: Trial, music_id: str) -> Contour:
+def contour_of(trial: Trial, music_id: str) -> Contour:
     """The longest recording of a song."""
     rows = [row for row, song in enumerate(trial.index.songs) if song.music_id == music_id]
     lines = [line for row in rows if (line := trial.index.contours[row]) is not None]

@@ -1,4 +1,4 @@
-"""The five notebooks, headless: parameters checked, run in order, kept with their HTML, summed up.
+"""The notebooks, headless: parameters checked, run in order, kept with their HTML, summed up.
 
 papermill runs a notebook and keeps its executed copy; what it does not do is refuse a parameter that no
 notebook has, and show a failure in one screen. Both are here.
@@ -23,8 +23,8 @@ from humfind.runtime.files import atomic_write_json
 from humfind.runtime.lock import writing
 from humfind.types import InputError
 
-SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank")
-WITHOUT_TRAIN = ("01_crepe_transform",)
+SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank", "06_hum_yourself")
+WITHOUT_TRAIN = ("01_crepe_transform", "06_hum_yourself")
 SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -109,6 +109,10 @@ def run(
             raise InputError(f"{parameter}={asked[parameter]}: is given as {option}, not as a parameter")
     if (checkpoint := asked.get("checkpoint")) and checkpoint != PRETRAINED:
         asked["checkpoint"] = str(Path(checkpoint).absolute())  # notebooks run in a folder of their own
+    if hum := asked.get("hum"):
+        if not Path(hum).is_file():
+            raise InputError(f"hum={hum}: no such file; give a recording, or nothing for a hum of the data set")
+        asked["hum"] = str(Path(hum).absolute())
     choose_parameters(sources, asked)  # refused before anything is made
     if data is None:
         from humfind.data.demo import ensure

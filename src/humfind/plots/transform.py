@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, Stroke
 
 from humfind.plots import style
 from humfind.types import F0, Recording
@@ -100,7 +101,7 @@ def speed(rates: Mapping[str, float]) -> Figure:
 def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: str, one_scale: bool = False) -> Figure:
     """Each recording's spectrogram with its f0 on top; voiced frames are drawn, unvoiced are not. one_scale: as loud is
     as bright in all."""
-    look = "The line should ride on the melody's bright steps; where it breaks, nothing was sung or the pitch jumped."
+    look = "The line should ride on the melody's dark steps; where it breaks, nothing was sung or the pitch jumped."
     figure, axes = style.canvas(claim, look, 1, len(pair), size=(10, 4.2))
     ceiling = None
     for axis, (name, (recording, f0)) in zip(axes[0], pair.items(), strict=True):
@@ -109,8 +110,10 @@ def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: 
             continue
         loudest = spectrogram(axis, recording, ceiling)
         ceiling = loudest if one_scale else None
-        colour = "#ffb238" if "hum" in name else "#7fd1ff"
-        axis.plot(np.arange(len(f0.hz)) * f0.hop_s, style.broken(f0.hz, f0.voiced, LEAP), color=colour, linewidth=2)
+        colour = style.HUM if "hum" in name else style.SONG
+        outline = [Stroke(linewidth=4, foreground="white"), Normal()]
+        line = style.broken(f0.hz, f0.voiced, LEAP)
+        axis.plot(np.arange(len(f0.hz)) * f0.hop_s, line, color=colour, linewidth=2, path_effects=outline)
         style.panel(axis, name, "seconds", "Hz" if axis is axes[0, 0] else "")
     return figure
 
@@ -130,7 +133,7 @@ def spectrogram(axis: Axes, recording: Recording, ceiling: float | None = None) 
         decibels,
         origin="lower",
         aspect="auto",
-        cmap="magma",
+        cmap="Greys",
         vmin=ceiling - 70,
         vmax=ceiling,
         extent=(0, recording.length_s, 0, SPECTROGRAM_TOP_HZ),
