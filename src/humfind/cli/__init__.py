@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Hum ten seconds of a song, get the song.",
@@ -181,7 +181,7 @@ def kaggle(
     python: Annotated[str, typer.Option(help="of Kaggle's image")] = "3.11",
     wheels: Annotated[bool, typer.Option(help="also of other packages, from the package registry")] = True,
 ) -> None:
-    """Make a folder that uploads to Kaggle as it stands: kernels and a dataset of wheels."""
+    """Make a folder of kernels and wheels for Kaggle."""
     from humfind.kaggle import folder
 
     made = folder.write(folder.Plan(data, user, hours, python), out, wheels)

@@ -66,7 +66,7 @@ def _text(one: Searched, index: Index, named: bool) -> str:
 
 
 def draw(one: Searched, index: Index, path: Path) -> None:
-    """The hum on the place that it matches in the first song."""
+    """The alignment of the hum with the first song: cost, path, and the hum laid on the place."""
     from humfind.plots import pairs
     from humfind.runtime.files import atomic_write
 
@@ -79,7 +79,7 @@ def draw(one: Searched, index: Index, path: Path) -> None:
     claim = (
         f"found: {title}" if one.ranking.verdict == "found" else f"{one.ranking.verdict or 'first'}; nearest: {title}"
     )
-    figure = pairs.aligned(one.query.melody, contour, first.match, claim)
+    figure = pairs.alignment(one.query.melody, contour, first.match, claim)
     atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=150, bbox_inches="tight"))
 
 

@@ -3,6 +3,8 @@
 Notebook 03's are in ``notebooks.training``, which takes seconds to import.
 """
 
+import warnings
+
 from humfind.notebooks.hum_yourself import found_alignment, found_table, hum_player, hum_yourself, player_at_match
 from humfind.notebooks.pairs import Pair, all_pairs, example_pair, hums_per_song, octave_jumps, spread, typical
 from humfind.notebooks.ranking import (
@@ -28,6 +30,8 @@ from humfind.notebooks.tracking import (
     transform,
 )
 from humfind.retrieval.trial import Trial
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's bars are text here, and need no widgets
 
 __all__ = [
     "Pair",
