@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
-from humfind.types import InputError
+from humfind.types import InputError, did_you_mean
 
 HOPS_S = (0.0005, 0.5)  # of an f0; outside, a hop is a slip: samples, or milliseconds
 MOST_FRAMES = 20_000  # of a window
@@ -369,7 +369,7 @@ def require_valid(name: str, value: Any, others: Sequence[str] = ()) -> None:
     others: choices that other packages add.
     """
     if name in CHOICES and value not in (known := (*CHOICES[name], *others)):
-        raise InputError(f"{name}={value!s:.60}: unknown; choose one of {', '.join(known)}")
+        raise InputError(f"{name}={value!s:.60}: unknown; choose one of {', '.join(known)}{did_you_mean(value, known)}")
     if name in RANGES:
         low, high = RANGES[name]
         if not low <= value <= high:  # also for what is no number

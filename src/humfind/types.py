@@ -15,7 +15,9 @@ Conventions
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +30,12 @@ Bools = NDArray[np.bool_]
 
 class InputError(ValueError):
     """Something that the user can mend; the message says what, where and how (exit status 2)."""
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """ "; did you mean X?" for a mistyped one of ``known``, else nothing."""
+    close = get_close_matches(str(value), list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def normal_form(text: str) -> str:

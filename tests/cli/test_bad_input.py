@@ -575,6 +575,7 @@ given("a picture that is no PNG", "hum.jpg: not a .png; name one, for example hu
       str(REPOSITORY / "README.md"), "--index", "y", "--plot", "hum.jpg")  # fmt: skip
 given("no index to listen for", "nowhere: not an index; build one with", "listen", "--index", "nowhere")
 given("an unknown preset", "preset=huge: unknown; choose one of small", "train", "x", "--preset", "huge")
+given("a mistyped preset", "choose one of small, zalo2021; did you mean small?", "train", "x", "--preset", "smal")
 given("an unknown size", "size 'huge': unknown; choose one of", "demo-data", "--out", "x", "--size", "huge")
 given("a parameter without a value", "-p steps: not name=value", "run", "-p", "steps")
 given("an unknown notebook parameter", "bogus: no notebook of this run has that parameter", "run", "-p", "bogus=1",

@@ -151,3 +151,16 @@ def test_what_cannot_be_drawn_is_refused_before_any_work(library, arguments, wor
     done = humfind("search", library / "three.wav", "--index", library / "no index", *arguments)
     assert done.returncode == 2
     assert done.stderr == f"humfind: {words}\n"
+
+
+def test_without_a_trained_model_an_index_takes_the_shipped_one_and_says_so(tmp_path: Path) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    (music / "scale.abc").write_text("X:1\nT:A scale\nL:1/4\nK:C\n" + "CDEF GABc cBAG FEDC " * 4 + "\n")
+    done = humfind("index", music, "--out", tmp_path / "index")
+    assert done.returncode == 0, done.stderr
+    assert "no model was trained on music: the one that the package carries is taken" in done.stderr
+    again = humfind("index", music, "--model", "pretrained", "--out", tmp_path / "named")
+    assert "no model was trained" not in again.stderr
+    one, other = (json.loads((tmp_path / folder / "index.json").read_text()) for folder in ("index", "named"))
+    assert one["model_checksum"] == other["model_checksum"]

@@ -40,7 +40,11 @@ Store = Annotated[
 ]
 Checkpoint = Annotated[
     str,
-    typer.Option("--model", help="pretrained | a model.safetensors [default: runs/<dataset>/model/]", metavar="CKPT"),
+    typer.Option(
+        "--model",
+        help="pretrained: the encoder in the package | a model.safetensors [default: runs/<dataset>/model/]",
+        metavar="CKPT",
+    ),
 ]
 Tracker = Annotated[
     str,
@@ -498,11 +502,11 @@ def _require_limits() -> None:
 def _rank(ranker: str, top: int = 10) -> Any:
     from humfind.config import RANKER_NAMES, RankConfig
     from humfind.runtime import plugins
-    from humfind.types import InputError
+    from humfind.types import InputError, did_you_mean
 
     known = plugins.names("rankers", dict.fromkeys(RANKER_NAMES))
     if ranker not in ("", *known):
-        raise InputError(f"ranker {ranker}: unknown; choose one of {', '.join(known)}")
+        raise InputError(f"ranker {ranker}: unknown; choose one of {', '.join(known)}{did_you_mean(ranker, known)}")
     return RankConfig(ranker=ranker or RankConfig.ranker, top=top)
 
 

@@ -21,7 +21,7 @@ from humfind.retrieval.checkpoints import PRETRAINED
 from humfind.runtime import limits, paths, plugins
 from humfind.runtime.files import atomic_write_json
 from humfind.runtime.lock import writing
-from humfind.types import InputError
+from humfind.types import InputError, did_you_mean
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank", "06_hum_yourself")
 WITHOUT_TRAIN = ("01_crepe_transform", "06_hum_yourself")
@@ -45,8 +45,9 @@ def choose_parameters(notebooks: Sequence[Path], given: Mapping[str, str]) -> li
     known = [parameters_of(notebook) for notebook in notebooks]
     unknown = sorted(set(given) - {name for parameters in known for name in parameters})
     if unknown:
-        listed = ", ".join(sorted({name for parameters in known for name in parameters}))
-        raise InputError(f"{', '.join(unknown)}: no notebook of this run has that parameter; they have {listed}")
+        names = sorted({name for parameters in known for name in parameters})
+        listed, meant = ", ".join(names), did_you_mean(unknown[0], names)
+        raise InputError(f"{', '.join(unknown)}: no notebook of this run has that parameter; they have {listed}{meant}")
     chosen = [{name: typed(given[name], own[name], name) for name in given if name in own} for own in known]
     for name, value in {name: value for own in chosen for name, value in own.items()}.items():
         require_valid(name, value, plugins.others(f"{name}s"))

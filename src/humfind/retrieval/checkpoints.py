@@ -61,6 +61,18 @@ def load_model(model: str, data: Path | DataSet | None = None) -> tuple[Model, s
     return Model.load(path), str(path.resolve())
 
 
+def trained_or_shipped(dataset: DataSet) -> str:
+    """What ``load_model`` is given where nobody named a model: nothing where the data set has a trained one (or another
+    data set of its name has), else the one that the package ships, with a warning that says so."""
+    path = default_model(dataset)
+    if path.is_file() or _others_model(path, dataset):
+        return ""
+    log.warning(
+        "no model was trained on %s: the one that the package carries is taken (--model %s)", dataset.name, PRETRAINED
+    )
+    return PRETRAINED
+
+
 def _others_model(path: Path, dataset: DataSet) -> str:
     """That another data set of the same name has one, which is not taken for this one's."""
     other = path.parents[2] / dataset.name / MODEL

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from humfind.config import F0Config, IndexConfig
-from humfind.data.identity import recorded
+from humfind.data.identity import identify, recorded
 from humfind.data.zalo import Item, load_split, read_titles, stem
 from humfind.f0.load import F0Cache, Skipped, load_f0, open_store
 from humfind.index import Index, Song, index_folder
@@ -15,7 +15,7 @@ from humfind.index.engines import engine_class
 from humfind.index.parts import ABOUT
 from humfind.index.parts import F0 as F0_FOLDER
 from humfind.retrieval import search
-from humfind.retrieval.checkpoints import load_model
+from humfind.retrieval.checkpoints import load_model, trained_or_shipped
 from humfind.retrieval.music_folder import MusicFiles, music_files, read_folder
 from humfind.retrieval.trial import recordings
 from humfind.runtime.lock import writing
@@ -43,7 +43,8 @@ def index_of(
     is_store = (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file()
     is_folder = not is_store and store is None and not (source / split).is_dir()
     files = music_files(source) if is_folder else MusicFiles()
-    encoder, model_path = load_model(model, (recorded(source) or source.parent) if is_store else source)
+    dataset = (recorded(source) or identify(source.parent)) if is_store else identify(source)
+    encoder, model_path = load_model(model or trained_or_shipped(dataset), dataset)
     songs: dict[str, Song] = {}
     if is_store:
         cache = F0Cache(source)

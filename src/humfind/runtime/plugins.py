@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from importlib import import_module, metadata
 from typing import Any
 
-from humfind.types import InputError
+from humfind.types import InputError, did_you_mean
 
 
 def find(group: str, name: str, table: Mapping[str, Any]) -> Any:
@@ -36,7 +36,9 @@ def find(group: str, name: str, table: Mapping[str, Any]) -> Any:
         except (ImportError, AttributeError) as error:
             where = f"entry point {entry.value} of package {entry.dist.name if entry.dist else 'unknown'}"
             raise InputError(f"{group[:-1]} {name}: {where} cannot be imported ({error}); reinstall it") from error
-    raise InputError(f"{group[:-1]} {name!r:.60}: unknown; choose one of {', '.join(names(group, table))}")
+    known = names(group, table)
+    meant = did_you_mean(name, known)
+    raise InputError(f"{group[:-1]} {name!r:.60}: unknown; choose one of {', '.join(known)}{meant}")
 
 
 def names(group: str, table: Mapping[str, Any]) -> tuple[str, ...]:
