@@ -53,7 +53,7 @@ def test_a_notebook_finds_its_data_after_its_parameters_are_set(made: Path) -> N
 
 
 def test_a_competition_is_no_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "_own_wheel", lambda dataset: dataset.mkdir(parents=True) or Path(__file__))
+    monkeypatch.setattr(folder, "_own_wheel", lambda dataset: dataset.mkdir(parents=True))
     write(Plan("hum-to-song", "me", 8.0), tmp_path / "out", wheels=False)
     about = json.loads((tmp_path / "out" / "kernels" / "suite" / "kernel-metadata.json").read_text())
     assert about["competition_sources"] == ["hum-to-song"]

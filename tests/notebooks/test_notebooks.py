@@ -1,6 +1,8 @@
 """The five notebooks: how they are written, and a toy data set taken through all of them."""
 
 import ast
+import csv
+import html
 import json
 import os
 import shutil
@@ -11,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+import soundfile
 from tiny_world import REPOSITORY
 
 from humfind import config
@@ -159,8 +163,21 @@ def test_a_recording_of_ones_own_goes_through_notebook_06(home: Path, summary: d
     done = subprocess.run([*command, "-p", f"hum={hum}"], env=environment, cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     executed = (home / "runs" / "demo-tiny" / "06_hum_yourself.ipynb").read_text()
-    assert "mine.mp3, " in executed or "verdict: " in executed
-    assert "audio/" in executed
+    titles = csv.DictReader((home / "meta_data" / "demo-tiny" / "songs.csv").read_text().splitlines())
+    kept = NOTEBOOKS.parent / "tests" / "retrieval" / "demo_tiny" / "fusion.csv"  # of the same hum, in the data set
+    first = next(row.split(",")[1] for row in kept.read_text().splitlines() if row.startswith("0001.mp3,"))
+    title = next(row["title"] for row in titles if row["music_id"] == first)
+    table = next(cell for cell in nbformat.reads(executed, 4).cells if "found_table" in cell.source)
+    shown = str(table.outputs)
+    assert shown.index(html.escape(title, quote=False)) < shown.index("<th>2</th>"), "in the first row"
+    assert executed.count("data:audio/") == 2, "the hum, and the place in the song"
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(32_000), 16_000)
+    refused = subprocess.run(
+        [*command, "-p", f"hum={silent}"], env=environment, cwd=home, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert "silent.wav: silent: no frame has a pitch" in refused.stderr
     refused = subprocess.run(
         [*command, "-p", "hum=nowhere.wav"], env=environment, cwd=home, capture_output=True, text=True
     )

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from humfind.config import HummerConfig, SongConfig
+from humfind.config import F0Config, HummerConfig, SongConfig
+from humfind.f0 import make_tracker
 from humfind.synth import hum, likeness, song, voice
 from humfind.synth.melody import Melody, Notes, from_lengths, sung_tempo, timed
+from humfind.types import Recording
 
 SCALE = from_lengths(np.array([60, 62, 64, 65, 67, 69, 71, 72]), np.ones(8))
 # A person without faults: every deviation at zero.
@@ -77,6 +79,31 @@ def test_an_excerpt_is_counted_from_its_own_start() -> None:
     inside = arranged.lead.start_s[(arranged.lead.start_s >= 5) & (arranged.lead.start_s < 15)]
     np.testing.assert_allclose(piece.lead.start_s, inside - 5, atol=1e-5)
     assert all(0 <= t.start_s < t.end_s <= 10.0 for t in piece.instruments + piece.backing)
+
+
+def test_a_lead_is_played_note_by_note_or_sung_from_its_first_note_on() -> None:
+    played = song.arrange(tune(3), np.random.default_rng(1), SongConfig(sung_share=0.0), 30.0)
+    assert not played.sung
+    assert [note.start_s for note in played.instruments] == pytest.approx(played.lead.start_s.tolist())
+    moved = np.array([note.pitch for note in played.instruments]) - played.lead.midi
+    assert set(moved.tolist()) <= {0.0, 12.0}
+    config = SongConfig(sung_share=1.0, intro_bars=(2, 2), accompaniment_db=(-60.0, -60.0), reverb=(0.0, 0.0))
+    sung = song.arrange(tune(3), np.random.default_rng(1), config, 30.0)
+    assert sung.sung
+    assert sung.instruments == ()
+    sound = song.render(sung, np.random.default_rng(2), config)
+    first = round(float(sung.lead.start_s[0]) * config.rate_hz)
+    assert first > config.rate_hz
+    before, after = (
+        np.sqrt(np.mean(part**2)) for part in (sound[: first - 800], sound[first : first + config.rate_hz])
+    )
+    assert after > 20 * before
+    found = make_tracker(F0Config(tracker="swiftf0", threads=1))(Recording(sound, config.rate_hz))
+    middle = (sung.lead.start_s + sung.lead.end_s) / 2
+    at = np.minimum((middle / found.hop_s).astype(int), len(found.hz) - 1)
+    heard = found.voiced[at]
+    assert heard.mean() > 0.8
+    assert np.median(np.abs(semitones(found.hz[at][heard]) - sung.lead.midi[heard])) < 0.7, "in the song's key"
 
 
 def test_an_accurate_hum_is_the_melody_in_another_key() -> None:

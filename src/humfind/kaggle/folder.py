@@ -83,9 +83,10 @@ def write(plan: Plan, out: Path, wheels: bool = True) -> list[Path]:
     if out.is_dir() and any(out.iterdir()) and not (out / "kernels").is_dir():
         raise InputError(f"{out}: is not empty and holds no Kaggle folder; choose another")
     dataset = out / "dataset"
-    made = [_own_wheel(dataset)] + (
-        [path for name in LACKING for path in _download(name, plan, dataset)] if wheels else []
-    )
+    _own_wheel(dataset)
+    if wheels:
+        _download(plan, dataset)
+    made = sorted(dataset.glob("*.whl"))
     shutil.copyfile(Path(__file__).with_name("install.py"), dataset / "install_humfind.py")
     modules = {"humfind": "humfind", **(LACKING if wheels else {})}
     _write_text(dataset / "modules.txt", "".join(f"{name} {module}\n" for name, module in modules.items()))
@@ -101,7 +102,7 @@ def write(plan: Plan, out: Path, wheels: bool = True) -> list[Path]:
     return made
 
 
-def _own_wheel(dataset: Path) -> Path:
+def _own_wheel(dataset: Path) -> None:
     checkout = Path(__file__).resolve().parents[3]
     if not (checkout / "pyproject.toml").is_file():
         raise InputError(
@@ -119,19 +120,17 @@ def _own_wheel(dataset: Path) -> Path:
                 shutil.copyfile(source, target)
         command = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dataset), scratch]
         _pip(command, "the package's own wheel")
-    return next(dataset.glob("humfind-*.whl"))
 
 
-def _download(name: str, plan: Plan, dataset: Path) -> list[Path]:
+def _download(plan: Plan, dataset: Path) -> None:
+    """The wheels of ``LACKING``, in the versions that are installed here."""
     try:
-        wanted = f"{name}=={version(name)}"
+        wanted = [f"{name}=={version(name)}" for name in LACKING]
     except PackageNotFoundError as error:
-        raise InputError(f"{name} is not installed; pip install -r requirements.txt") from error
-    before = set(dataset.glob("*.whl"))
+        raise InputError(f"{error.name} is not installed; pip install -r requirements.txt") from error
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     chosen = ["--only-binary", ":all:", "--python-version", plan.python, *platforms]
-    _pip(["download", "--quiet", "--no-deps", "--dest", str(dataset), *chosen, wanted], f"{wanted} for {plan.python}")
-    return sorted(set(dataset.glob("*.whl")) - before)
+    _pip(["download", "--quiet", "--no-deps", "--dest", str(dataset), *chosen, *wanted], f"Python {plan.python}")
 
 
 def _pip(arguments: list[str], what: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from humfind.data.zalo import SPLITS, TEST_FOLDERS
@@ -71,13 +71,11 @@ def place(data: str = "") -> str:
     return str(found)
 
 
-def run(
-    hours: float = 8.0, data: str = "", parameters: Mapping[str, str] | None = None, notebooks: Sequence[str] = ()
-) -> Path:
+def run(hours: float = 8.0, data: str = "", parameters: Mapping[str, str] | None = None) -> Path:
     """The suite within ``hours``: f0 first, then training for most of what is left, inference, submission.csv.
 
     Without a train split, or where f0 took all the hours, the shipped model answers. parameters: of the notebooks, as
-    text. notebooks: only these of 03, 04 and 05. Returns the submission's path. Raises InputError as ``find_data``
+    text. Returns the submission's path. Raises InputError as ``find_data``
     and the notebooks do.
     """
     from humfind.notebooks import runner
@@ -90,11 +88,11 @@ def run(
     own = {name: value for name, value in given.items() if name in ("tracker", "crepe_model", "decoder")}
     print(f"data: {found}; submission of {split}", flush=True)
     if (found / "train" / "train_meta.csv").is_file():
-        runner.run(found, notebooks=["01"], parameters=own)
+        runner.run(found, notebooks=["01", "02"], parameters=own)
         left = hours - (time.monotonic() - started) / 3600
         if left > 0:
             limit = {"train_hours": f"{TRAIN_SHARE * left:.4f}"}
-            summary = runner.run(found, notebooks=list(notebooks) or ["03", "04", "05"], parameters=limit | given)
+            summary = runner.run(found, notebooks=["03", "04", "05", "06"], parameters=limit | given)
             print(runner.closing_text(summary), flush=True)
             shutil.copyfile(runner.report_of(summary).parents[1] / SUBMISSION, out)
             return out

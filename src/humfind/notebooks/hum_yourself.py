@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from humfind.audio.load import load
 from humfind.config import RankConfig
-from humfind.f0 import make_tracker, track_file
+from humfind.f0 import make_tracker, too_little, track_file
 from humfind.notebooks.ranking import contour_of
 from humfind.rankers import make_ranker
 from humfind.retrieval import search
@@ -48,6 +48,8 @@ def hum_yourself(run: Run, hum: str, split: str, model: Model) -> Hummed:
     if hum:
         name, recording = Path(hum).name, load(hum)
         f0 = track_file(make_tracker(run.tracker, "hum"), hum)
+        if reason := too_little(f0.voiced_s, "hum"):
+            raise InputError(f"{hum}: {reason}")
     else:
         tracked = run.tracked(split, "hum")
         if not tracked:
@@ -61,7 +63,7 @@ def hum_yourself(run: Run, hum: str, split: str, model: Model) -> Hummed:
 
 
 def hum_player(found: Hummed) -> Any:
-    """The hum to click on, at most a few seconds of it."""
+    """The hum, to click on."""
     return _audio(found.recording, f"{found.name}: there is only f0, no audio")
 
 
