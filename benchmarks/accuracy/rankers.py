@@ -9,7 +9,7 @@ the right song there and with it taken away (and the songs that hold its melody 
 of the hums whose right song is not first; with --distractors, MRR among pop songs that training saw and did not see.
 ``dtw``, ``sequence`` and ``fusion`` are read off one search, whose numbers are the rankers' own
 (tests/rankers/test_alignment_rankers.py). ``shortlist``, by --rankers: ``fusion`` as it is beyond 4,000
-recordings.
+recordings. --rankers takes every other ranker, too, those of installed packages among them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy import suites
 from humfind import metrics
-from humfind.config import FusionConfig, RankConfig
+from humfind.config import RANKER_NAMES, FusionConfig, RankConfig
 from humfind.index import Index, Song
 from humfind.rankers import Fusion, make_ranker
 from humfind.rankers.dtw.ranker import Evidence
 from humfind.rankers.fusion import probabilities
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import load_model
+from humfind.runtime import plugins
 from humfind.types import F0, Ints, Query
 
 FIRST_STAGE = 100
@@ -125,9 +126,9 @@ def measure(suite: suites.Suite, model: Any, hums: int, rankers: list[str], dist
         if found["fusion"][-1] > 1:
             causes[cause(query, right, fusion, aligned, found["sequence"][-1])] += 1
     ranks: dict[str, Ints] = {name: _within(found[name]) for name in found}
-    if "nearest" in rankers:
-        ranking = search.rank_all([query for query, _ in queries], index, make_ranker(RankConfig("nearest"), index))
-        ranks["nearest"] = search.ranks_of(ranking, answers)
+    for name in (name for name in rankers if name not in ranks):
+        ranking = search.rank_all([query for query, _ in queries], index, make_ranker(RankConfig(name), index))
+        ranks[name] = search.ranks_of(ranking, answers)
     rows = []
     for name in rankers:
         report = metrics.report(ranks[name], len(index.music_ids))
@@ -180,7 +181,8 @@ def main() -> None:
     parser.add_argument("--model", default="pretrained", help="pretrained or a model.safetensors")
     parser.add_argument("--hums", type=int, default=100, help="of each suite, drawn by a fixed seed")
     parser.add_argument("--suites", nargs="*", default=list(suites.SUITES), choices=list(suites.SUITES))
-    parser.add_argument("--rankers", nargs="*", default=list(RANKERS), choices=[*RANKERS, SHORT])
+    known = [*plugins.names("rankers", dict.fromkeys(RANKER_NAMES)), SHORT]
+    parser.add_argument("--rankers", nargs="*", default=list(RANKERS), choices=known)
     parser.add_argument("--distractors", action="store_true", help="also among seen and unseen pop songs apart")
     parser.add_argument("--out", type=Path, default=None, help="the tables as Markdown; a .json beside it")
     asked = parser.parse_args()

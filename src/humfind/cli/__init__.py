@@ -42,7 +42,8 @@ Checkpoint = Annotated[
     str,
     typer.Option(
         "--model",
-        help="pretrained: the encoder in the package | a model.safetensors [default: runs/<dataset>/model/]",
+        help="pretrained: the encoder in the package, for any music | a model.safetensors, for data that you trained on"
+        " [default: runs/<dataset>/model/; index: pretrained where nothing was trained]",
         metavar="CKPT",
     ),
 ]
@@ -64,7 +65,7 @@ FEWEST_FILES = 64  # that may be open at once
 Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
 
 
-@app.command("demo-data")
+@app.command("demo-data", epilog="Example: humfind demo-data --size tiny --out demo")
 def demo_data(
     out: Annotated[Path, typer.Option(help="folder to make")],
     size: Annotated[str, typer.Option(help="tiny | small | full")] = "small",
@@ -76,7 +77,7 @@ def demo_data(
     _show({name: value for name, value in made.items() if not isinstance(value, dict)})
 
 
-@app.command()
+@app.command(epilog="Example: humfind run --data DATA -p preset=small -p steps=600")
 def run(
     data: Annotated[Path | None, typer.Option(help="data set [default: the small demo set]")] = None,
     name: Annotated[str, typer.Option(help="results go to runs/<name>/ [default: the data set's name]")] = "",
@@ -100,7 +101,7 @@ def run(
     say(f"report: {runner.report_of(summary)}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind f0 DATA --tracker swiftf0 --split public_test")
 def f0(
     data: Data,
     out: Annotated[Path | None, typer.Option(help="store [default: crepe_freq/<dataset>/<tracker>]")] = None,
@@ -132,7 +133,7 @@ def f0(
     say(f"f0 store: {store}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind train DATA --steps 2000 --hours 8 --out model")
 def train(
     data: Data,
     out: Annotated[Path | None, typer.Option(help="folder [default: runs/<dataset>/model]")] = None,
@@ -176,7 +177,7 @@ def train(
     say(f"validation MRR@10 {figure} {counts} at step {result.best_step}; checkpoint: {result.checkpoint}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind kaggle --data USER/DATASET --user YOU --out kaggle")
 def kaggle(
     data: Annotated[str, typer.Option(help="of the recordings on Kaggle: USER/DATASET, or a competition's name")],
     out: Annotated[Path, typer.Option(help="folder to make")],
@@ -193,7 +194,7 @@ def kaggle(
     say(f"{len(made)} wheels, {size:.0f} MB; what to do next: {out / 'README.md'}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind index ~/Music --model pretrained --out my-music")
 def index(
     source: Annotated[
         Path, typer.Argument(metavar="DATA|STORE|FOLDER", help="a data set, an f0 store, or a folder of music")
@@ -217,7 +218,7 @@ def index(
     say(f"{len(made.music_ids)} songs, {len(made.vectors)} windows{without}: {out}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind search hum.m4a --index my-music --plot hum.png")
 def search(
     hum: Annotated[list[Path], typer.Argument(metavar="HUM...", help="recordings of hums: wav, mp3, m4a, webm ...")],
     index: Annotated[Path, typer.Option(help="index folder")],
@@ -244,7 +245,7 @@ def search(
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(epilog="Example: humfind listen --index my-music --seconds 8 --play")
 def listen(
     index: Annotated[Path, typer.Option(help="index folder")],
     seconds: Annotated[float, typer.Option(min=2, max=60, help="to record")] = 10,
@@ -276,7 +277,7 @@ def listen(
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(epilog="Example: humfind predict DATA --model pretrained --out submission.csv")
 def predict(
     data: Data,
     out: Annotated[Path, typer.Option(help="submission.csv; its card is the .json beside it")],
@@ -306,7 +307,7 @@ def predict(
     say(f"{len(done.rankings)} hums, {len(done.index.music_ids)} songs: {out}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind score submission.csv DATA/public_test/answers.csv")
 def score(
     submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="a submission.csv")],
     answers: Annotated[
@@ -324,7 +325,7 @@ def score(
     say(f"chance: MRR@10 {metrics.chance(report.songs):.3f}")
 
 
-@app.command()
+@app.command(epilog="Example: humfind doctor")
 def doctor() -> None:
     """Tell whether this machine is ready, and what to do where not."""
     from humfind.runtime.doctor import diagnose, look
@@ -335,7 +336,7 @@ def doctor() -> None:
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(epilog="Example: humfind check DATA --tracker swiftf0")
 def check(data: Data, store: Store = None, tracker: Tracker = "") -> None:
     """Look for leaks between train, validation and test."""
     _require_limits()

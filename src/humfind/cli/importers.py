@@ -24,7 +24,7 @@ def group() -> None:
     """Bring in a corpus of another kind."""
 
 
-@corpora.command("pickle-2021")
+@corpora.command("pickle-2021", epilog="Example: humfind import pickle-2021 hums.pkl --out f0 --split train --kind hum")
 def pickle_2021(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a pickled list of (path, f0 in Hz every 10 ms)")],
     out: Annotated[Path, typer.Option(metavar="STORE", help="f0 store to make or to add to")],
@@ -87,7 +87,7 @@ Split = Annotated[str, typer.Option(help="train | public_test | private_test: of
 NewStore = Annotated[Path, typer.Option("--out", metavar="STORE", help="f0 store, not there yet")]
 
 
-@corpora.command("mir-qbsh")
+@corpora.command("mir-qbsh", epilog="Example: humfind import mir-qbsh MIR-QBSH --out qbsh")
 def mir_qbsh(
     folder: Folder,
     out: Data,
@@ -99,7 +99,7 @@ def mir_qbsh(
     write_data(corpus.read(folder, labelled), out)
 
 
-@corpora.command("mtg-qbh")
+@corpora.command("mtg-qbh", epilog="Example: humfind import mtg-qbh MTG-QBH --out qbh")
 def mtg_qbh(folder: Folder, out: Data) -> None:
     """118 queries of commercial songs (MTG-QBH); the songs are yours to add."""
     from humfind.data.importers import mtg_qbh as corpus
@@ -108,7 +108,7 @@ def mtg_qbh(folder: Folder, out: Data) -> None:
     say(f"put the songs into {out / 'public_test/full_song'}, named by the music_id of {out / 'songs.csv'}")
 
 
-@corpora.command("humtrans")
+@corpora.command("humtrans", epilog="Example: humfind import humtrans HumTrans --out humtrans --part test")
 def humtrans(
     folder: Folder, out: Data, part: Annotated[str, typer.Option(help="train | valid | test")] = "test"
 ) -> None:
@@ -118,7 +118,7 @@ def humtrans(
     write_data(corpus.read(folder, part), out)
 
 
-@corpora.command("mast")
+@corpora.command("mast", epilog="Example: humfind import mast MASTmelody --out mast --grade pass")
 def mast(folder: Folder, out: Data, grade: Annotated[str, typer.Option(help="pass | fail | all")] = "all") -> None:
     """Candidates who sing back a melody, as f0 (MASTmelody)."""
     from humfind.data.importers import mast as corpus
@@ -129,7 +129,7 @@ def mast(folder: Folder, out: Data, grade: Annotated[str, typer.Option(help="pas
     write_data(corpus.read(folder, grade), out)
 
 
-@corpora.command("pop909")
+@corpora.command("pop909", epilog="Example: humfind import pop909 POP909 --out pop909")
 def pop909(folder: Folder, out: NewStore, split: Split = "public_test") -> None:
     """The melodies of 909 pop songs (POP909) into an f0 store."""
     from humfind.data.importers import pop909 as corpus
@@ -137,7 +137,7 @@ def pop909(folder: Folder, out: NewStore, split: Split = "public_test") -> None:
     write_songs(corpus.read(folder), out, split)
 
 
-@corpora.command("melodies")
+@corpora.command("melodies", epilog="Example: humfind import melodies tunes --out melodies")
 def melodies(folder: Folder, out: NewStore, split: Split = "public_test") -> None:
     """A folder of MIDI, ABC or kern files into an f0 store."""
     from humfind.data.importers import melodies as corpus

@@ -27,6 +27,12 @@ def require(decoder: str) -> None:
         raise InputError(f"f0 decoder {decoder!r}: unknown; choose {' or '.join(DECODERS)}")
 
 
+def bin_midi() -> Floats:
+    """The pitch of each bin, in MIDI numbers: (360,)."""
+    cents = LOWEST_CENTS + CENTS_PER_BIN * np.arange(BINS)
+    return (69 + 12 * np.log2(10 / 440) + cents / 100).astype(np.float32)
+
+
 def best_bins(probability: Floats) -> Ints:
     """(frames, 360) -> (frames,): the most probable bin of each frame, the lowest where several are."""
     return np.argmax(probability, axis=1).astype(np.int64)

@@ -5,8 +5,18 @@ Notebook 03's are in ``notebooks.training``, which takes seconds to import.
 
 import warnings
 
-from humfind.notebooks.hum_yourself import found_alignment, found_table, hum_player, hum_yourself, player_at_match
-from humfind.notebooks.pairs import Pair, all_pairs, example_pair, hums_per_song, octave_jumps, spread, typical
+from humfind.notebooks.difficulty import by_length, by_songs, with_and_without
+from humfind.notebooks.hum_yourself import (
+    found_alignment,
+    found_table,
+    hum_player,
+    hum_yourself,
+    player_at_match,
+    way_of,
+    whole_way,
+    worst_players,
+)
+from humfind.notebooks.pairs import Pair, all_pairs, example_pair, gallery, hums_per_song, octave_jumps, spread, typical
 from humfind.notebooks.ranking import (
     aligned_query,
     compare_models,
@@ -18,8 +28,9 @@ from humfind.notebooks.ranking import (
     worst_queries,
 )
 from humfind.notebooks.run import Run, open_run, shipped
-from humfind.notebooks.space import census, neighbours, window_map
+from humfind.notebooks.space import census, neighbours, window_distances, window_map
 from humfind.notebooks.tracking import (
+    activations,
     by_group,
     example_song,
     most_sung_song,
@@ -37,9 +48,12 @@ __all__ = [
     "Pair",
     "Run",
     "Trial",
+    "activations",
     "aligned_query",
     "all_pairs",
     "by_group",
+    "by_length",
+    "by_songs",
     "census",
     "compare_models",
     "compare_rankers",
@@ -48,6 +62,7 @@ __all__ = [
     "example_song",
     "found_alignment",
     "found_table",
+    "gallery",
     "hum_player",
     "hum_yourself",
     "hums_per_song",
@@ -67,6 +82,11 @@ __all__ = [
     "transform",
     "typical",
     "vote_curve",
+    "way_of",
+    "whole_way",
+    "window_distances",
     "window_map",
+    "with_and_without",
+    "worst_players",
     "worst_queries",
 ]

@@ -49,6 +49,24 @@ def typical(pairs: Sequence[Pair], n: int) -> list[Pair]:
     return list(chosen.values())[:n]
 
 
+def gallery(run: Run, pairs: Sequence[Pair], n: int, seed: int) -> tuple[list[tuple[str, F0, F0, str, F0]], str]:
+    """The arguments of ``plots.pairs.gallery``: n pairs of different songs at random, each hum beside the song of the
+    next one."""
+    rng = np.random.default_rng(seed)
+    by_song = {str(pair.song.music_id): pair for pair in (pairs[i] for i in rng.permutation(len(pairs)))}
+    chosen = list(by_song.values())[:n]
+    others = [*chosen[1:], *chosen[:1]]
+    rows = [
+        (one.title, run.f0(one.hum), run.f0(one.song), other.title, run.f0(other.song))
+        for one, other in zip(chosen, others, strict=True)
+    ]
+    nearer = sum(
+        one.error < align(one.hum_contour, other.song_contour).error_semitones
+        for one, other in zip(chosen, others, strict=True)
+    )
+    return rows, f"Once aligned, {nearer} of these {len(rows)} hums lie nearer to their own song than to the other"
+
+
 def spread(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """The arguments of ``plots.pairs.distributions``, one value a pair."""
     return {

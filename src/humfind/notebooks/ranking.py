@@ -163,7 +163,7 @@ def worst_queries(run: Run, trial: Trial, rank: RankConfig, queries: int) -> lis
         for side, music_id in sides.items():
             line = contour_of(trial, music_id)
             alignment = align(hum, line)
-            case[side] = (run.title(music_id), line, alignment.match, alignment.error_semitones)
+            case[side] = (run.title(music_id), line, alignment.match, alignment.error_semitones, music_id)
         cases.append(case)
     return cases
 

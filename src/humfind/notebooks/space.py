@@ -97,11 +97,12 @@ def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
     return f"{claim}; a song lies in {middle:g} clump{'s' if middle != 1 else ''} at the median"
 
 
-def neighbours(trial: Trial, model: Model, queries: int, k: int) -> list[tuple[Any, ...]]:
-    """The arguments of ``plots.embedding.neighbours`` for the first hums, by their best window."""
+def neighbours(trial: Trial, model: Model, queries: int, k: int, seed: int) -> list[tuple[Any, ...]]:
+    """The arguments of ``plots.embedding.neighbours`` for hums drawn at random, by their best window."""
     found = []
     frame_s = model.config.contour.frame_s
-    for query in trial.queries[:queries]:
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(trial.queries))[:queries])
+    for query in (trial.queries[i] for i in drawn):
         distances, rows = trial.index.nearest(query.embeddings.vectors, 200)
         best = int(np.argmin(distances[:, 0]))
         right = (trial.answers or {}).get(query.name)
@@ -118,6 +119,34 @@ def neighbours(trial: Trial, model: Model, queries: int, k: int) -> list[tuple[A
         claim = f"{query.name}: the right song is " + ("not among the nearest" if place is None else f"no. {place + 1}")
         found.append((query.windows.values[best], panels, frame_s, claim))
     return found
+
+
+def window_distances(trial: Trial, seed: int) -> tuple[list[tuple[str, np.ndarray, float]], str] | None:
+    """The arguments of ``plots.embedding.window_distances``: a hum of those with most windows, drawn at random, on its
+    own song and on the other song that has the nearest window; None where no answer is known."""
+    index, answers = trial.index, trial.answers or {}
+    known = [query for query in trial.queries if answers.get(query.name) in index.music_ids]
+    if not known or len(index.music_ids) < 2:
+        return None
+    as_sung = {query.name: np.abs(query.windows.tempo_ratio - 1) < 1e-6 for query in known}
+    known.sort(key=lambda query: -int(as_sung[query.name].sum()))
+    query = known[int(np.random.default_rng(seed).integers(max(1, len(known) // 4)))]
+    vectors = query.embeddings.vectors[as_sung[query.name]]
+    ordered, rows = index.nearest(vectors, len(index.recording))
+    distances = np.empty_like(ordered)
+    np.put_along_axis(distances, rows, ordered, axis=1)
+    right = index.music_ids.index(answers[query.name])
+    other = int(index.window_song[np.argmin(np.where(index.window_song == right, np.inf, distances.min(axis=0)))])
+    panels = []
+    for row in (right, other):
+        recording = index.recording[np.flatnonzero(index.window_song == row)[0]]
+        mine = index.recording == recording
+        starts = index.start_s[mine]
+        hop_s = float(np.median(np.diff(starts))) if len(starts) > 1 else 1.0
+        panels.append((_title(trial, index.music_ids[row]), distances[:, mine], hop_s))
+    nearest = [float(values.min()) for _, values, _ in panels]
+    claim = f"{query.name}: nearest windows {nearest[0]:.2f} apart in its own song, {nearest[1]:.2f} in the next one"
+    return panels, claim
 
 
 def _window(trial: Trial, row: int, model: Model) -> np.ndarray:

@@ -13,10 +13,11 @@ import numpy as np
 
 from humfind.audio import separate
 from humfind.audio.load import load, resample
+from humfind.config import F0Config
 from humfind.data.zalo import Item
 from humfind.f0 import make_tracker
 from humfind.runtime.cores import cores
-from humfind.types import F0, Recording
+from humfind.types import F0, Floats, Recording
 
 if TYPE_CHECKING:
     from humfind.notebooks.run import Run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 QUICK_TRACKER = "swiftf0"  # what the run's tracker is compared with
 SONGS_TRIED = 6  # for one that is sung
 SEPARATED_S = 20.0
+ACTIVATIONS_S = 10.0
 
 
 def transform(run: Run) -> Any:
@@ -58,6 +60,25 @@ def by_group(run: Run, measure: Callable[[F0], float]) -> dict[str, np.ndarray]:
         f"{split} {kind}s": np.array([measure(f0) for _, f0 in run.tracked(split, kind)], dtype=np.float64)
         for split, kind in run.groups
     }
+
+
+def activations(run: Run, item: Item, length_s: float = ACTIVATIONS_S) -> tuple[Floats, Floats, F0, str] | None:
+    """The arguments of ``plots.transform.activations`` for the first seconds of a recording; None without audio."""
+    from humfind.f0.decode import bin_midi
+    from humfind.f0.torchcrepe import RATE_HZ, TorchCrepe
+
+    if item.audio is None:
+        return None
+    whole = resample(load(item.audio), RATE_HZ)
+    part = Recording(whole.samples[: round(length_s * RATE_HZ)], RATE_HZ)
+    asked = run.tracker if run.tracker.tracker in ("torchcrepe", "crepe") else F0Config()
+    tracker = TorchCrepe(replace(asked, tracker="torchcrepe"))
+    probability = np.concatenate(list(tracker.probabilities([part.samples])))
+    f0 = tracker(part)
+    best = probability.max(axis=1)
+    claim = f"CREPE rates {probability.shape[1]} pitches every {f0.hop_s * 1000:.0f} ms; "
+    claim += f"the best is over {f0.threshold:g} in {np.mean(best >= f0.threshold):.0%} of {len(best)} frames"
+    return probability, bin_midi(), f0, claim
 
 
 def example_song(run: Run) -> Item:

@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from humfind.config import PRESETS, ModelConfig, TrainConfig, to_dict
+from humfind.config import PRESETS, AugmentConfig, ModelConfig, TrainConfig, to_dict
 from humfind.data.zalo import KINDS
 from humfind.encoders.checkpoint import Model
 from humfind.index import Song
 from humfind.retrieval.query import make_queries
 from humfind.retrieval.search import build_index
-from humfind.training.dataset import Example
+from humfind.training.dataset import Example, batch, make_bank
 from humfind.training.margin import margin_experiment as margin_rows
 from humfind.training.tasks.hums import TrainResult, train
 from humfind.types import InputError
 
 if TYPE_CHECKING:
     from humfind.notebooks.run import Run
+
+AUGMENTATIONS = {
+    "tempo": "faster or slower",
+    "warp": "a pace that drifts",
+    "detune": "a pitch that drifts",
+    "note_error": "wrong notes",
+    "octave_error": "octave slips",
+    "mask": "a span of silence",
+    "jitter": "noise",
+    "mirror": "upside down, backwards",
+    "voicing": "voicing not told",
+}  # fields of AugmentConfig, as they are called in the figure
 
 
 def model_config(preset: str, features: str = ModelConfig.features, **train_values: Any) -> ModelConfig:
@@ -63,6 +75,26 @@ def pair_distances(run: Run, result: TrainResult) -> tuple[np.ndarray, np.ndarra
         matching.append(nearest[own])
         other.append(nearest[~own])
     return np.concatenate(matching), np.concatenate(other)
+
+
+def augmentations(run: Run, config: ModelConfig) -> tuple[list[tuple[str, np.ndarray, np.ndarray]], float, str]:
+    """The arguments of ``plots.training.augmentations``: the crops of the first batch, each augmentation alone, on the
+    crop that it changes most."""
+    default, seen = config.train.augment, replace(config, features="f0")
+    bank = make_bank(run.examples("f0"), seen)
+
+    def crops(**on: float) -> np.ndarray:
+        augment = replace(AugmentConfig(**dict.fromkeys(AUGMENTATIONS, 0.0)), crop_spread=default.crop_spread, **on)
+        return batch(bank, replace(seen, train=replace(seen.train, augment=augment)), 0)[0]
+
+    plain, panels = crops(), []
+    for name, title in AUGMENTATIONS.items():
+        if strength := getattr(default, name):
+            damaged = crops(**{name: strength})
+            row = int(np.argmax(np.abs(damaged - plain).mean(axis=(1, 2))))
+            panels.append((f"{title} ({name} {strength:g})", plain[row], damaged[row]))
+    claim = f"{len(panels)} ways in which a crop differs each time it is seen"
+    return panels, config.contour.frame_s, claim
 
 
 def margin_experiment(examples: Sequence[Example], config: ModelConfig, steps: int) -> Any:

@@ -19,7 +19,7 @@ def space(
     axis = axes[0, 0]
     axis.scatter(*points[~is_hum].T, s=5, color="#dfe3e8", linewidths=0)
     for i, (row, title) in enumerate(shown):
-        colour = style.CYCLE[i % len(style.CYCLE)]
+        colour = style.SEVERAL[i % len(style.SEVERAL)]
         mine = song == row
         axis.scatter(*points[mine & ~is_hum].T, s=16, color=colour, linewidths=0, label=style.plain(title))
         axis.scatter(*points[mine & is_hum].T, s=48, color=colour, marker="X", edgecolors="white", linewidths=0.7)
@@ -47,4 +47,22 @@ def neighbours(
             axis.plot(np.arange(line.shape[-1]) * frame_s, pitch, color=shade, linewidth=width)
         style.panel(axis, f"{label}\ndistance {distance:.2f}", "seconds", "")
     axes[0, 0].set_ylabel("semitones from key")
+    return figure
+
+
+def window_distances(panels: Sequence[tuple[str, np.ndarray, float]], claim: str) -> Figure:
+    """Every window of a hum against every window of a song, a panel a song. panels: title, distances (hum windows, song
+    windows), hop of the song's windows in seconds."""
+    look = "Bright: near. In the right song, near windows follow each other: what ranker sequence reads."
+    figure, axes = style.canvas(claim, look, len(panels), 1, size=(11, 1.9 * len(panels) + 1.2))
+    nearest = min(float(values.min()) for _, values, _ in panels)
+    farthest = max(float(np.median(values)) for _, values, _ in panels)
+    for axis, (title, values, hop_s) in zip(axes[:, 0], panels, strict=True):
+        extent = (0, values.shape[1] * hop_s, len(values) + 0.5, 0.5)
+        image = axis.imshow(values, aspect="auto", cmap="magma_r", vmin=nearest, vmax=farthest, extent=extent)
+        axis.set_yticks(range(1, len(values) + 1, max(1, len(values) // 5)))
+        axis.grid(visible=False)
+        style.panel(axis, title, "", "window\nof the hum")
+    axes[-1, 0].set_xlabel("seconds of the song")
+    figure.colorbar(image, ax=list(axes[:, 0]), pad=0.01).set_label("distance")
     return figure

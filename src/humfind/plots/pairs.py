@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from humfind.melody.pairwise_alignment import TEMPOS
 from humfind.plots import style, transform
@@ -23,17 +22,40 @@ def raw(hum: F0, song: F0, claim: str) -> Figure:
     """f0 of both in Hz against 10 ms steps (below) and seconds (above), as the tracker gave them."""
     look = "Look whether the shapes are alike where the pitch, the start and the pace are not."
     figure, axes = style.canvas(claim, look, size=(10, 4))
-    axis = axes[0, 0]
-    for f0, colour, name in ((song, style.SONG, "song"), (hum, style.HUM, "hum")):
+    _raw(axes[0, 0], hum, song)
+    _seconds_above(axes[0, 0])
+    axes[0, 0].legend()
+    return figure
+
+
+def gallery(rows: Sequence[tuple[str, F0, F0, str, F0]], claim: str) -> Figure:
+    """Hums on their own song (left) and on another (right), as the tracker gave them. rows: the song's title, f0 of the
+    hum, of its song, title and f0 of another song."""
+    look = "Left: right pairs. Right: the same hum beside another song. Key, start and tempo are as recorded."
+    figure, axes = style.canvas(claim, look, len(rows), 2, size=(11, 2.5 * len(rows) + 0.8))
+    for row, (title, hum, song, other_title, other) in zip(axes, rows, strict=True):
+        for axis, name, f0, colour in ((row[0], title, song, style.SONG), (row[1], other_title, other, style.WRONG)):
+            _raw(axis, hum, f0, colour)
+            axis.set_title(style.plain(name), loc="left", fontsize=10, color=colour)
+            axis.label_outer(remove_inner_ticks=False)
+        row[0].sharey(row[1])
+    for axis in axes[0]:
+        _seconds_above(axis)
+    return figure
+
+
+def _raw(axis: Axes, hum: F0, song: F0, song_colour: str = style.SONG) -> None:
+    for f0, colour, name in ((song, song_colour, "song"), (hum, style.HUM, "hum")):
         steps = np.arange(len(f0.hz)) * f0.hop_s / STEP_S
         axis.plot(steps, style.broken(f0.hz, f0.voiced, LEAP), color=colour, linewidth=2, label=name)
     style.panel(axis, "", "10 ms steps", "Hz")
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter("{x:.0f}")
+
+
+def _seconds_above(axis: Axes) -> None:
     seconds = axis.secondary_xaxis("top", functions=(lambda x: x * STEP_S, lambda x: x / STEP_S))
     seconds.set_xlabel("seconds")
-    axis.legend()
-    return figure
 
 
 def aligned(hum: Contour, song: Contour, match: Match, claim: str) -> Figure:
@@ -87,8 +109,7 @@ def overlay(axis: Axes, hum: Contour, song: Contour, match: Match, song_colour: 
     axis.plot(song_s[near], _pitch(song)[near], color=song_colour, linewidth=2.4, label="song")
     axis.plot(hum_s, _pitch(hum)[sung] + match.semitones, color=style.HUM, linewidth=1.6, label="hum, moved")
     style.panel(axis, "", "seconds of the song", "note (MIDI)")
-    axis.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=4))
-    axis.yaxis.set_major_formatter(lambda midi, _: style.note_name(midi))
+    style.notes(axis)
 
 
 def _warped(hum_s: np.ndarray, match: Match) -> np.ndarray:

@@ -78,14 +78,15 @@ def where_it_landed(rank: Mapping[str, np.ndarray], k: int = 10) -> Figure:
 def worst(cases: Sequence[Mapping[str, Any]]) -> Figure:
     """The queries that went worst: left the hum on the right song, right on the song that was preferred.
 
-    cases: ``name``, ``rank``, ``hum`` (Contour), and for ``right`` and ``wrong``: (title, Contour, Match, error).
+    cases: ``name``, ``rank``, ``hum`` (Contour), and for ``right`` and ``wrong``: (title, Contour, Match, error,
+    music_id).
     """
     claim = "The worst queries: the hum on its own song, and on the song that was preferred"
     look = "If the left looks as good as the right, the ranker failed; if it looks bad, the hum or the tracker did."
     figure, axes = style.canvas(claim, look, len(cases), 2, size=(11, 2.4 * len(cases) + 0.8))
     for row, case in zip(axes, cases, strict=True):
         for axis, side, colour in ((row[0], "right", style.SONG), (row[1], "wrong", style.WRONG)):
-            title, song, match, error = case[side]
+            title, song, match, error, _ = case[side]
             pairs.overlay(axis, case["hum"], song, match, colour)
             axis.set_xlim(left=max(0.0, axis.get_xlim()[0]))  # a song has nothing before its start
             rank = f"rank {case['rank'] or '>10'}" if side == "right" else "ranked first"
@@ -140,4 +141,59 @@ def calibration(stated: np.ndarray, right: np.ndarray, here: np.ndarray) -> Figu
     side.plot([0, 1], [0, 1], color=style.INK, linestyle="--", linewidth=1)
     side.set_ylim(-0.03, 1.1)
     style.panel(side, "is it here at all?", "false alarms among songs that are not", "found among songs that are")
+    return figure
+
+
+def difficulty(
+    by_length: Mapping[str, Interval], sizes: Sequence[int], by_songs: Sequence[Interval], chance: Sequence[float]
+) -> Figure:
+    """MRR@10 of short, middle and long hums (left), and among more and more songs (right). chance: of each size."""
+    first, *_, last = by_length
+    claim = f"MRR@10 {by_length[first].value:.2f} for hums of {first}, {by_length[last].value:.2f} for those of {last};"
+    claim += f"\n{by_songs[0].value:.2f} among {sizes[0]} songs, {by_songs[-1].value:.2f} among {sizes[-1]}"
+    look = "95 % bootstrap intervals over hums. Right: each hum is searched in the database that has its song."
+    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.2), sharey=True)
+    left, side = axes[0]
+    for i, found in enumerate(by_length.values()):
+        left.plot([i, i], [found.low, found.high], color=style.MUTED, linewidth=6, solid_capstyle="round")
+        left.plot(i, found.value, "o", color=style.HUM, markersize=9)
+    left.set_xticks(range(len(by_length)), list(by_length))
+    left.set_xlim(-0.5, len(by_length) - 0.5)
+    left.set_ylim(0, 1.04)
+    style.panel(left, "", "length of the hum, as many hums in each group", "MRR@10")
+    low, high = [f.low for f in by_songs], [f.high for f in by_songs]
+    side.fill_between(sizes, low, high, color=style.SONG, alpha=0.12, linewidth=0)
+    side.plot(sizes, [f.value for f in by_songs], color=style.SONG, marker="o", label="found")
+    side.plot(sizes, chance, color=style.INK, linestyle="--", linewidth=1, label="chance")
+    side.set_xscale("log", base=2)
+    side.set_xticks(sizes, [str(size) for size in sizes])
+    side.minorticks_off()
+    style.panel(side, "", "songs that are searched", "")
+    side.legend(loc="lower left")
+    return figure
+
+
+def verdicts(verdict: Sequence[str], right: np.ndarray, here: np.ndarray) -> Figure:
+    """What was said, with the song there and taken away. verdict: (n,) of each search. right: (n,) whether the first
+    song was the hummed one. here: (n,) whether that was in the index."""
+    said = np.array(verdict)
+    sure = said == "found"
+    claim = f"'found' was said {sure.sum()} times and right {right[sure].sum()} times; "
+    claim += (
+        f"of {(~here).sum()} songs that are not there\n'not here' was said of {((said == 'not here') & ~here).sum()}"
+    )
+    look = "Solid: the first song is the right one. Pale: it is another."
+    figure, axes = style.canvas(claim, look, size=(10, 3.6))
+    axis, names = axes[0, 0], ("found", "one of these", "not here")
+    rows = [(name, there) for there in (True, False) for name in names]
+    for i, (name, there) in enumerate(rows):
+        these = (said == name) & (here == there)
+        good, all_of = int((these & right).sum()), int(these.sum())
+        axis.barh(i, good, color=style.SONG, height=0.65)
+        axis.barh(i, all_of - good, left=good, color=style.WRONG, height=0.65, alpha=0.45)
+        axis.annotate(str(all_of), (all_of, i), (4, 0), textcoords="offset points", va="center")
+    axis.set_yticks(range(len(rows)), [f"{name}, {'there' if there else 'taken away'}" for name, there in rows])
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    style.panel(axis, "", "searches", "")
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
@@ -17,6 +18,7 @@ CYCLE = (SONG, HUM, "#3da35d", WRONG, "#e0a100", "#5b8e99")
 RANKERS = {"nearest": "#8c96a3", "vote": "#b07aa1", "sequence": "#4aa3a2", "dtw": "#c08a00", "fusion": INK}
 SPLITS = {"train": "#a0785a", "validation": "#6b9e3f", "public_test": "#7353ba", "private_test": "#c2528b"}
 OTHER = "#5b8e99"  # a ranker or split of another package
+SEVERAL = ("#1b9e77", "#7570b3", "#e6ab02", "#a6761d", "#66a61e", "#d0679d")  # songs apart from each other
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 LOOK: Any = {
     "font.size": 10,
@@ -93,6 +95,12 @@ def note_name(midi: float) -> str:
     """``C4 (60)``; the nearest semitone's."""
     number = round(midi)
     return f"{NOTES[number % 12]}{number // 12 - 1} ({number})"
+
+
+def notes(axes: Axes) -> None:
+    """Ticks of an axis of MIDI numbers: at least four, each with its note."""
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=4))
+    axes.yaxis.set_major_formatter(lambda midi, _: note_name(midi))
 
 
 def empty(axes: Axes, text: str) -> None:

@@ -126,3 +126,23 @@ def variants(figures: Mapping[str, Interval], base: str, claim: str) -> Figure:
     axis.grid(axis="y", visible=False)
     style.panel(axis, "", "MRR@10", "")
     return figure
+
+
+def augmentations(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], frame_s: float, claim: str) -> Figure:
+    """A crop before and after each augmentation. panels: name, before and after, (channels, frames) as encoded."""
+    look = "Blue: the crop as it is. Orange: with this augmentation alone, at its default strength."
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure, axes = style.canvas(claim, look, rows, columns, size=(11, 1.9 * rows + 0.9), sharex=True, sharey=True)
+    for axis in axes.ravel()[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (name, before, after) in zip(axes.ravel(), panels, strict=False):
+        for values, colour, width in ((before, style.SONG, 2.6), (after, style.HUM, 1.3)):
+            pitch = 12 * np.where(values[-1] > 0, values[0], np.nan) if len(values) > 1 else values[0]
+            axis.plot(np.arange(values.shape[-1]) * frame_s, pitch, color=colour, linewidth=width)
+        style.panel(axis, name)
+    for axis in axes[-1]:
+        axis.set_xlabel("seconds")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("semitones\nfrom key")
+    return figure

@@ -118,6 +118,30 @@ def f0_over_spectrogram(pair: Mapping[str, tuple[Recording | None, F0]], claim: 
     return figure
 
 
+def activations(probability: np.ndarray, midi: np.ndarray, f0: F0, claim: str) -> Figure:
+    """What CREPE rates each pitch, and the f0 that is read from it. probability: (frames, bins); midi: (bins,) the
+    pitch of each bin; f0: of the same frames."""
+    look = "Dark: the network takes that pitch for likely. Above, the line that is read; below, its confidence."
+    figure, axes = style.canvas(claim, look, 2, 1, size=(10, 5.6), sharex=True, height_ratios=(3, 1))
+    upper, lower = axes[:, 0]
+    seconds = np.arange(len(f0.hz)) * f0.hop_s
+    extent = (0, len(probability) * f0.hop_s, midi[0], midi[-1])
+    upper.imshow(probability.T, origin="lower", aspect="auto", extent=extent, cmap="Greys", vmin=0, vmax=1)
+    upper.grid(visible=False)
+    line = np.where(f0.voiced, 69 + 12 * np.log2(np.maximum(f0.hz, 1e-6) / 440), np.nan)
+    upper.plot(seconds, line, color=style.HUM, linewidth=1.4)
+    shown = line[np.isfinite(line)]
+    if len(shown):
+        upper.set_ylim(max(midi[0], shown.min() - 14), min(midi[-1], shown.max() + 14))
+    style.notes(upper)
+    style.panel(upper, "", "", "pitch")
+    lower.plot(seconds, f0.confidence, color=style.INK, linewidth=1.2)
+    lower.axhline(f0.threshold, color=style.HUM, linestyle="--", linewidth=1)
+    lower.set_ylim(0, 1.02)
+    style.panel(lower, "", "seconds", f"confidence\n(dashed: {f0.threshold:g})")
+    return figure
+
+
 def spectrogram(axis: Axes, recording: Recording, ceiling: float | None = None) -> float:
     """Draw the recording's power below ``SPECTROGRAM_TOP_HZ``: 64 ms Hann frames, 16 ms apart. ceiling: decibels of the
     brightest; its own loudest where None. Returns that."""
