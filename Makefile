@@ -5,10 +5,10 @@ READY := $(VENV)/.ready
 ALL := .venv-all
 ALL_READY := $(ALL)/.ready
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint docs clean
 .DELETE_ON_ERROR:
 
-demo: $(READY)  ## set up, make the demo data set, run the five notebooks, print the MRR table
+demo: $(READY)  ## set up, make the demo data set, run the notebooks, print the MRR table
 	$(BIN)/humfind run
 
 test: $(READY)  ## set up, then lint, type check and test
@@ -35,6 +35,10 @@ $(ALL_READY): requirements.txt requirements-soundfont.txt pyproject.toml $(READY
 	$(ALL)/bin/python -m pip install --quiet --no-deps -r requirements-soundfont.txt
 	$(ALL)/bin/python -m pip install --quiet --no-build-isolation --editable ".[crepe]"
 	@touch $@
+
+docs: $(READY)  ## the documentation as a site, in runs/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "runs/site/index.html"
 
 clean:  ## remove the environment and everything that was made; what is committed stays
 	rm -rf $(VENV) $(ALL) data runs

@@ -20,7 +20,8 @@ HEAD = """# Commands
 Made from the commands' own help by `python tools/command_reference.py`; a test compares.
 
 Exit status: 0 done; 2 something that the user can mend, said in one line; 1 a bug, with its trace; 130 interrupted.
-`humfind -v COMMAND` tells counts, `-vv` more. `humfind --install-completion` completes commands and options in the shell.
+`humfind -v COMMAND` tells counts, `-vv` more. `humfind --install-completion` completes commands and options in the
+shell.
 """
 
 

@@ -82,10 +82,10 @@ def main() -> None:
     python -m benchmarks.speed.recipe_2021 --out docs/recipe_2021.md
 
 {EPOCHS:,} epochs of {PAIRS:,} pairs in batches of {pairs} pairs are {total:,.0f} steps; one takes
-{work / 1e12:.2f} trillion floating-point operations (forward and backward, by torch's counter). Measured: {asked.steps} steps
-of the preset `zalo2021` on this machine, which reached {work / measured / 1e9:.0f} GFLOP/s. Computed: that work at {SHARE:.0%}
-of the device's published peak, which is a guess until somebody runs this command there. Validation and tracking are
-left out.
+{work / 1e12:.2f} trillion floating-point operations (forward and backward, by torch's counter). Measured:
+{asked.steps} steps of the preset `zalo2021` on this machine, which reached {work / measured / 1e9:.0f} GFLOP/s.
+Computed: that work at {SHARE:.0%} of the device's published peak, which is a guess until somebody runs this command
+there. Validation and tracking are left out.
 
 {table(rows)}
 

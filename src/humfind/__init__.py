@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from humfind.training.tasks.hums import train
     from humfind.types import F0
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "F0",
     "PRESETS",

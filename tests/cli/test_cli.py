@@ -81,7 +81,7 @@ def test_a_parameter_without_a_value_is_told():
 
 def test_version():
     result = CliRunner().invoke(cli.app, ["--version"])
-    assert (result.exit_code, result.output) == (0, "humfind 0.1.0\n")
+    assert (result.exit_code, result.output) == (0, "humfind 0.2.0\n")
 
 
 def commands(group: Any, names: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

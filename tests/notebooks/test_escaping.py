@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tiny_world import f0_of, hum_of, melody, put_audio
+from tiny_world import PlainModel, f0_of, hum_of, melody, put_audio
 
 from humfind import notebooks
 from humfind.config import ContourConfig
@@ -18,7 +18,8 @@ from humfind.data.zalo import Item
 from humfind.melody.contour import from_f0
 from humfind.notebooks import runner
 from humfind.notebooks.space import map_claim
-from humfind.plots import embedding, pairs, ranking, style, transform
+from humfind.plots import embedding, pairs, ranking, style, transform, way
+from humfind.retrieval.query import make_query
 from humfind.types import Match
 
 TITLES = ["A$AP Rocky_^ Ke$ha", "$", r"$\frac{", "50% of $x_1$ & <b>", "\x1b[31mred\x07", "a\nb", r"\$\$ {\bf", "$$"]
@@ -37,8 +38,8 @@ def test_any_title_is_drawn_as_it_is(title: str) -> None:
         "name": title,
         "rank": 3,
         "hum": line,
-        "right": (title, line, match, 0.1),
-        "wrong": (title, line, match, 0.2),
+        "right": (title, line, match, 0.1, "1"),
+        "wrong": (title, line, match, 0.2, "2"),
     }
     values = np.zeros((2, 50), np.float32)
     points, song, is_hum = np.random.default_rng(0).normal(size=(9, 2)), np.arange(9) % 3, np.arange(9) > 5
@@ -49,6 +50,9 @@ def test_any_title_is_drawn_as_it_is(title: str) -> None:
         null_sample(pairs.aligned(line, line, match, title))
         null_sample(transform.f0_over_spectrogram({"song": (None, hum_of(0))}, title))
         null_sample(embedding.neighbours(values, [(title, values, 0.5, True)], 0.04, title))
+        null_sample(pairs.gallery([(title, hum_of(0), f0_of(melody(0)), title, f0_of(melody(1)))], title))
+        null_sample(embedding.window_distances([(title, np.ones((3, 9)), 0.2)] * 2, title))
+        null_sample(way.way(None, hum_of(0), make_query(title, hum_of(0), PlainModel()), [(title, 0.9)], title))
         null_sample(embedding.space(points, song, is_hum, [(0, title)], title))
 
 

@@ -36,7 +36,8 @@ def test_the_check_itself_finds_such_an_import() -> None:
 
 
 def test_no_path_of_one_system_is_assumed() -> None:
-    for path in SOURCE.rglob("*.py"):
+    """But by the doctor, who looks which system it is."""
+    for path in set(SOURCE.rglob("*.py")) - {SOURCE / "runtime" / "doctor.py"}:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 assert not node.value.startswith(PLACES), f"{path}: {node.value}"

@@ -28,7 +28,7 @@ def by_length(trial: Trial, rank: RankConfig) -> dict[str, Interval]:
     for group in np.array_split(np.arange(len(hums)), min(LENGTHS, len(hums))) if hums else ():
         lengths = [hums[i].melody.length_s for i in group]
         these = np.array([ranks[hums[i].name] for i in group])
-        found[f"{lengths[0]:.0f}-{lengths[-1]:.0f} s"] = metrics.report(these, len(trial.index.music_ids)).mrr
+        found[f"{lengths[0]:.1f}-{lengths[-1]:.1f} s"] = metrics.report(these, len(trial.index.music_ids)).mrr
     return found
 
 

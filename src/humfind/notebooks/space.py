@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from humfind.encoders.checkpoint import Model
+from humfind.index import Index
 from humfind.melody import contour
+from humfind.notebooks.ranking import contour_of
 from humfind.retrieval.trial import Trial
+from humfind.types import Query
 
 MAP_SONGS_SHOWN = 6
 STEP = 0.03  # of the map's diagonal: what is nearer is one clump
+NEAR = 10  # neighbours on the map, of which trustworthiness asks whether they are neighbours
+FINE_S = 0.2  # between windows whose distances are drawn
 MAP_SONG_WINDOWS = 2500  # t-SNE's time grows with its square
 
 
@@ -45,7 +52,7 @@ def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     Returns points (n, 2), song row (n,), whether it is a hum (n,), the songs to colour: those with most hums, and what
     the map shows, in numbers.
     """
-    from sklearn.manifold import TSNE
+    from sklearn.manifold import TSNE, trustworthiness
 
     index, rng = trial.index, np.random.default_rng(seed)
     answers = trial.answers or {}
@@ -60,11 +67,14 @@ def window_map(trial: Trial, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     songs, is_hum = np.concatenate(song), np.arange(sum(len(s) for s in song)) >= len(some)
     perplexity = min(30.0, (len(songs) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, max_iter=500)
-    points = tsne.fit_transform(np.concatenate(vectors))
+    together = np.concatenate(vectors)
+    points = tsne.fit_transform(together)
+    near = max(1, min(NEAR, (len(together) - 1) // 2))
+    trusted = trustworthiness(together, points, n_neighbors=near)
     hums = np.bincount(songs[is_hum & (songs >= 0)], minlength=len(index.music_ids))
     shown = np.argsort(-hums, kind="stable")[:MAP_SONGS_SHOWN]
     titles = [(int(r), _title(trial, index.music_ids[r])) for r in shown]
-    return points, songs, is_hum, titles, map_claim(points, songs, is_hum)
+    return points, songs, is_hum, titles, f"{map_claim(points, songs, is_hum)} (trustworthiness {trusted:.2f})"
 
 
 def map_claim(points: np.ndarray, song: np.ndarray, is_hum: np.ndarray) -> str:
@@ -121,32 +131,35 @@ def neighbours(trial: Trial, model: Model, queries: int, k: int, seed: int) -> l
     return found
 
 
-def window_distances(trial: Trial, seed: int) -> tuple[list[tuple[str, np.ndarray, float]], str] | None:
-    """The arguments of ``plots.embedding.window_distances``: a hum of those with most windows, drawn at random, on its
-    own song and on the other song that has the nearest window; None where no answer is known."""
+def window_distances(trial: Trial, model: Model, seed: int) -> tuple[list[tuple[str, np.ndarray, float]], str] | None:
+    """The arguments of ``plots.embedding.window_distances``: one of the longest hums, drawn at random, against its own
+    song and the other song that has the nearest window, windows ``FINE_S`` apart; None where no answer is known, and
+    where the model reads no contours."""
     index, answers = trial.index, trial.answers or {}
-    known = [query for query in trial.queries if answers.get(query.name) in index.music_ids]
+    known = [query for query in trial.queries if answers.get(query.name) in index.music_ids and query.contour]
     if not known or len(index.music_ids) < 2:
         return None
-    as_sung = {query.name: np.abs(query.windows.tempo_ratio - 1) < 1e-6 for query in known}
-    known.sort(key=lambda query: -int(as_sung[query.name].sum()))
+    known.sort(key=lambda query: -query.length_s)
     query = known[int(np.random.default_rng(seed).integers(max(1, len(known) // 4)))]
-    vectors = query.embeddings.vectors[as_sung[query.name]]
-    ordered, rows = index.nearest(vectors, len(index.recording))
-    distances = np.empty_like(ordered)
-    np.put_along_axis(distances, rows, ordered, axis=1)
-    right = index.music_ids.index(answers[query.name])
-    other = int(index.window_song[np.argmin(np.where(index.window_song == right, np.inf, distances.min(axis=0)))])
+    config = replace(model.config.contour, song_hop_s=FINE_S, query_hop_s=FINE_S, query_tempos=(1.0,))
+    hum = model.embed(contour.query_windows(query.melody, config)).vectors
+    distances, rows = index.nearest(hum, len(index.recording))
+    first = distances[np.arange(len(rows)), np.argmax(index.window_song[rows] != _row(index, query, answers), axis=1)]
+    best = int(np.argmin(first))
+    near = index.window_song[rows[best]]
+    other = int(near[near != _row(index, query, answers)][0])
     panels = []
-    for row in (right, other):
-        recording = index.recording[np.flatnonzero(index.window_song == row)[0]]
-        mine = index.recording == recording
-        starts = index.start_s[mine]
-        hop_s = float(np.median(np.diff(starts))) if len(starts) > 1 else 1.0
-        panels.append((_title(trial, index.music_ids[row]), distances[:, mine], hop_s))
+    for row in (_row(index, query, answers), other):
+        line = contour_of(trial, index.music_ids[row])
+        song = model.embed(contour.song_windows(line, config)).vectors
+        panels.append((_title(trial, index.music_ids[row]), cdist(hum, song), FINE_S))
     nearest = [float(values.min()) for _, values, _ in panels]
     claim = f"{query.name}: nearest windows {nearest[0]:.2f} apart in its own song, {nearest[1]:.2f} in the next one"
     return panels, claim
+
+
+def _row(index: Index, query: Query, answers: Mapping[str, str]) -> int:
+    return index.music_ids.index(answers[query.name])
 
 
 def _window(trial: Trial, row: int, model: Model) -> np.ndarray:

@@ -52,17 +52,18 @@ def neighbours(
 
 def window_distances(panels: Sequence[tuple[str, np.ndarray, float]], claim: str) -> Figure:
     """Every window of a hum against every window of a song, a panel a song. panels: title, distances (hum windows, song
-    windows), hop of the song's windows in seconds."""
+    windows), seconds from one window to the next."""
     look = "Bright: near. In the right song, near windows follow each other: what ranker sequence reads."
     figure, axes = style.canvas(claim, look, len(panels), 1, size=(11, 1.9 * len(panels) + 1.2))
     nearest = min(float(values.min()) for _, values, _ in panels)
     farthest = max(float(np.median(values)) for _, values, _ in panels)
     for axis, (title, values, hop_s) in zip(axes[:, 0], panels, strict=True):
-        extent = (0, values.shape[1] * hop_s, len(values) + 0.5, 0.5)
-        image = axis.imshow(values, aspect="auto", cmap="magma_r", vmin=nearest, vmax=farthest, extent=extent)
-        axis.set_yticks(range(1, len(values) + 1, max(1, len(values) // 5)))
+        extent = (0, values.shape[1] * hop_s, 0, len(values) * hop_s)
+        image = axis.imshow(
+            values, aspect="auto", cmap="magma_r", vmin=nearest, vmax=farthest, extent=extent, origin="lower"
+        )
         axis.grid(visible=False)
-        style.panel(axis, title, "", "window\nof the hum")
-    axes[-1, 0].set_xlabel("seconds of the song")
+        style.panel(axis, title, "", "start in the hum, s")
+    axes[-1, 0].set_xlabel("start in the song, s")
     figure.colorbar(image, ax=list(axes[:, 0]), pad=0.01).set_label("distance")
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,13 +33,12 @@ def gallery(rows: Sequence[tuple[str, F0, F0, str, F0]], claim: str) -> Figure:
     """Hums on their own song (left) and on another (right), as the tracker gave them. rows: the song's title, f0 of the
     hum, of its song, title and f0 of another song."""
     look = "Left: right pairs. Right: the same hum beside another song. Key, start and tempo are as recorded."
-    figure, axes = style.canvas(claim, look, len(rows), 2, size=(11, 2.5 * len(rows) + 0.8))
+    figure, axes = style.canvas(claim, look, len(rows), 2, size=(11, 2.5 * len(rows) + 0.8), sharey="row")
     for row, (title, hum, song, other_title, other) in zip(axes, rows, strict=True):
         for axis, name, f0, colour in ((row[0], title, song, style.SONG), (row[1], other_title, other, style.WRONG)):
             _raw(axis, hum, f0, colour)
             axis.set_title(style.plain(name), loc="left", fontsize=10, color=colour)
             axis.label_outer(remove_inner_ticks=False)
-        row[0].sharey(row[1])
     for axis in axes[0]:
         _seconds_above(axis)
     return figure
@@ -49,11 +49,10 @@ def _raw(axis: Axes, hum: F0, song: F0, song_colour: str = style.SONG) -> None:
         steps = np.arange(len(f0.hz)) * f0.hop_s / STEP_S
         axis.plot(steps, style.broken(f0.hz, f0.voiced, LEAP), color=colour, linewidth=2, label=name)
     style.panel(axis, "", "10 ms steps", "Hz")
-    axis.set_yscale("log", base=2)
-    axis.yaxis.set_major_formatter("{x:.0f}")
+    style.hertz(axis)
 
 
-def _seconds_above(axis: Axes) -> None:
+def _seconds_above(axis: Any) -> None:
     seconds = axis.secondary_xaxis("top", functions=(lambda x: x * STEP_S, lambda x: x / STEP_S))
     seconds.set_xlabel("seconds")
 

@@ -103,6 +103,13 @@ def notes(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(lambda midi, _: note_name(midi))
 
 
+def hertz(axes: Axes) -> None:
+    """A vertical axis of frequencies, in octaves, with at least four ticks."""
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_locator(MaxNLocator(6, min_n_ticks=4, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter("{x:.0f}")
+
+
 def empty(axes: Axes, text: str) -> None:
     """Say in the panel why there is nothing to draw."""
     axes.set_axis_off()

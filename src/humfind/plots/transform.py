@@ -128,7 +128,7 @@ def activations(probability: np.ndarray, midi: np.ndarray, f0: F0, claim: str) -
     extent = (0, len(probability) * f0.hop_s, midi[0], midi[-1])
     upper.imshow(probability.T, origin="lower", aspect="auto", extent=extent, cmap="Greys", vmin=0, vmax=1)
     upper.grid(visible=False)
-    line = np.where(f0.voiced, 69 + 12 * np.log2(np.maximum(f0.hz, 1e-6) / 440), np.nan)
+    line = 69 + 12 * np.log2(style.broken(f0.hz, f0.voiced, LEAP) / 440)
     upper.plot(seconds, line, color=style.HUM, linewidth=1.4)
     shown = line[np.isfinite(line)]
     if len(shown):

@@ -23,19 +23,18 @@ def way(recording: Recording | None, f0: F0, query: Query, songs: Sequence[tuple
     if recording is None:
         style.empty(sound, "1 there is only f0, no audio")
     else:
-        seconds = np.arange(len(recording.samples)) / recording.rate_hz
-        step = max(1, len(seconds) // 4000)
-        sound.plot(seconds[::step], recording.samples[::step], color=style.HUM, linewidth=0.6)
+        sounding = np.arange(len(recording.samples)) / recording.rate_hz
+        step = max(1, len(sounding) // 4000)
+        sound.plot(sounding[::step], recording.samples[::step], color=style.HUM, linewidth=0.6)
         style.panel(sound, "1 sound", "seconds", "amplitude")
     seconds = np.arange(len(f0.hz)) * f0.hop_s
     pitch.plot(seconds, style.broken(f0.hz, f0.voiced, LEAP), color=style.HUM, linewidth=2)
-    pitch.set_yscale("log", base=2)
-    pitch.yaxis.set_major_formatter("{x:.0f}")
+    style.hertz(pitch)
     style.panel(pitch, "2 fundamental frequency, every 10 ms", "seconds", "Hz")
     line = query.melody
     key = float(np.median(line.semitones[line.voiced])) if line.voiced.any() else 0.0
-    seconds = (np.arange(len(line.semitones)) + 0.5) * line.frame_s
-    melody.plot(seconds, np.where(line.voiced, line.semitones - key, np.nan), color=style.HUM, linewidth=2)
+    middles = (np.arange(len(line.semitones)) + 0.5) * line.frame_s
+    melody.plot(middles, np.where(line.voiced, line.semitones - key, np.nan), color=style.HUM, linewidth=2)
     style.panel(melody, "3 melody: semitones, without the key", "seconds", "semitones from key")
     as_sung = np.flatnonzero(np.abs(query.windows.tempo_ratio - 1) < 1e-6)
     for i, row in enumerate(as_sung):
