@@ -13,9 +13,9 @@ class WithNotebooks(build_py):
         if self.editable_mode:
             return  # a checkout has them
         suite = Path(self.build_lib) / "humfind" / "suite"
-        suite.mkdir(parents=True, exist_ok=True)
-        for notebook in sorted(Path("notebooks").glob("*.ipynb")):
-            shutil.copy(notebook, suite / notebook.name)
+        (suite / "labs").mkdir(parents=True, exist_ok=True)
+        for notebook in sorted(Path("notebooks").rglob("*.ipynb")):
+            shutil.copy(notebook, suite / notebook.relative_to("notebooks"))
 
 
 setup(cmdclass={"build_py": WithNotebooks})

@@ -10,7 +10,14 @@ from humfind.types import InputError, did_you_mean
 
 HOPS_S = (0.0005, 0.5)  # of an f0; outside, a hop is a slip: samples, or milliseconds
 MOST_FRAMES = 20_000  # of a window
-RANKER_NAMES = ("nearest", "vote", "sequence", "dtw", "fusion")  # of humfind.rankers, which takes a second to import
+RANKER_NAMES = (
+    "nearest",
+    "vote",
+    "sequence",
+    "dtw",
+    "fusion",
+    "wavelet",
+)  # of humfind.rankers, which takes a second to import
 # of recordings: what libsndfile reads, and what the ffmpeg libraries do
 SOUNDFILE_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
 CONTAINER_SUFFIXES = frozenset(
@@ -87,6 +94,19 @@ class ResNet1dConfig:
     dropout: float = 0.0
     stem_stride: int = 2  # of the first convolution, in frames
     segments: int = 1  # time is averaged in this many parts: above 1, the embedding knows their order
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    """Windows of any length -> embeddings, by 2-D convolutions and attention over time (2017 report)."""
+
+    name: str = "attention"
+    widths: tuple[int, ...] = (16, 32, 64)  # channels of the convolutions; all but the last are followed by pooling
+    kernel: int = 3
+    heads: int = 1  # attention layers, side by side
+    hidden: int = 256  # of the first dense layer
+    embedding_dim: int = 128
+    normalise: bool = False  # embeddings of length 1
 
 
 @dataclass(frozen=True)
@@ -182,6 +202,17 @@ class FusionConfig:
 
 
 @dataclass(frozen=True)
+class WaveletConfig:
+    """Ranker wavelet: contours as strings of wavelet coefficients."""
+
+    wavelet: str = "haar"  # one of pywt.wavelist(kind="discrete")
+    discarded: int = 2  # of the finest details; a symbol stands for 2^discarded frames of 40 ms
+    per_octave: float = 12.0  # symbols tell semitones apart
+    tempos: tuple[float, ...] = (0.71, 0.84, 1.0, 1.19, 1.41)  # hum seconds a song second
+    places: int = 8  # of a song that are compared, in the length of the hum
+
+
+@dataclass(frozen=True)
 class IndexConfig:
     """Embeddings -> index."""
 
@@ -193,11 +224,12 @@ class IndexConfig:
 class RankConfig:
     """Hits -> ranking."""
 
-    ranker: str = "fusion"  # nearest | vote | sequence | dtw | fusion
+    ranker: str = "fusion"  # nearest | vote | sequence | dtw | fusion | wavelet
     vote_k: int = 4  # each query window's K nearest song windows vote
     top: int = 10  # answers a query
     dtw: DtwConfig = field(default_factory=DtwConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
+    wavelet: WaveletConfig = field(default_factory=WaveletConfig)
 
 
 @dataclass(frozen=True)
@@ -272,6 +304,26 @@ DEMO_SIZES: dict[str, DemoConfig] = {
     "small": DemoConfig(92, 140, 24, 60, (60.0, 66.0)),
     "full": DemoConfig(None, None, None, None, (60.0, 180.0)),
 }
+
+
+@dataclass(frozen=True)
+class SingingLabConfig:
+    """Lab singing: cover cliques, and the attention network that learns from them."""
+
+    tunes: int = 64  # learned from; an eighth as many are held out, a quarter are asked
+    renditions: int = 4  # of each tune
+    length_s: float = 16.0  # of each recording
+    lead: str = "both"  # of what is learned from: both | sung | played
+    features: str = "spectrogram"  # what the network reads: spectrogram | f0
+    window_s: float = 12.0  # of a recording, in training
+    heads: int = 1  # attention layers
+    threshold: float = 1.0  # distance from which on other tunes are far enough
+    weight: float = 1.0  # of other tunes
+    inverse: bool = False  # push others by the inverse of their distance, in place of the threshold
+    entropy: float = 0.0  # times the mean squared embedding, added to the loss
+    steps: int = 300  # batches of ten pairs
+    learning_rate: float = 5e-4  # the highest, after warm-up
+    seed: int = 0  # of everything
 
 
 @dataclass(frozen=True)

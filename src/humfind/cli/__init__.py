@@ -86,19 +86,24 @@ def run(
 ) -> None:
     """Run the notebooks headless."""
     from humfind.notebooks import runner
-    from humfind.types import InputError
 
-    given = [item.partition("=") for item in parameter or []]
-    for left, equals, _ in given:
-        if not equals:
-            raise InputError(f"-p {left}: not name=value; write for example -p steps=200")
-    try:
-        summary = runner.run(data, name, notebook or None, {left: right for left, _, right in given})
-    except runner.NotebookError as error:  # its message is the failing cell, its error and nothing else
-        say(error, error=True)
-        raise typer.Exit(1) from error
+    with _failing_cell():
+        summary = runner.run(data, name, notebook or None, _parameters(parameter))
     say(runner.closing_text(summary))
     say(f"report: {runner.report_of(summary)}")
+
+
+@app.command(epilog="Example: humfind labs singing -p steps=600")
+def labs(
+    lab: Annotated[str, typer.Argument(metavar="LAB", help="singing: hums by wavelet strings and by attention")],
+    data: Annotated[Path | None, typer.Option(help="data set [default: the tiny demo set]")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("-p", help="notebook parameter, name=value")] = None,
+) -> None:
+    """Run the notebook of a wider system."""
+    from humfind.notebooks import runner
+
+    with _failing_cell():
+        say(f"page: {runner.run_lab(lab, data, _parameters(parameter))}")
 
 
 @app.command(epilog="Example: humfind f0 DATA --tracker swiftf0 --split public_test")
@@ -476,6 +481,29 @@ def _has_working_folder() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _parameters(given: list[str] | None) -> dict[str, str]:
+    """``name=value`` of each ``-p``."""
+    from humfind.types import InputError
+
+    parts = [item.partition("=") for item in given or []]
+    for left, equals, _ in parts:
+        if not equals:
+            raise InputError(f"-p {left}: not name=value; write for example -p steps=200")
+    return {left: right for left, _, right in parts}
+
+
+@contextmanager
+def _failing_cell() -> Iterator[None]:
+    """A notebook that fails shows its cell, its error and nothing else."""
+    from humfind.notebooks.runner import NotebookError
+
+    try:
+        yield
+    except NotebookError as error:
+        say(error, error=True)
+        raise typer.Exit(1) from error
 
 
 def _f0(tracker: str) -> F0Config | None:

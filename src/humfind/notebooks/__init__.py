@@ -37,6 +37,7 @@ from humfind.notebooks.tracking import (
     player,
     separation,
     skipped,
+    sound_player,
     tracker_speeds,
     transform,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "separation",
     "shipped",
     "skipped",
+    "sound_player",
     "spread",
     "submit",
     "tracker_speeds",

@@ -24,6 +24,7 @@ from humfind.runtime.lock import writing
 from humfind.types import InputError, did_you_mean
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank", "06_hum_yourself")
+LABS = ("singing",)  # notebooks/labs, each by itself
 WITHOUT_TRAIN = ("01_crepe_transform", "06_hum_yourself")
 SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -133,6 +134,36 @@ def run(
     with writing(folder):
         record(folder, data)
         return _run(folder, sources, chosen, about)
+
+
+def run_lab(lab: str, data: Path | None = None, parameters: Mapping[str, str] | None = None) -> Path:
+    """Run one of ``LABS`` on a data set (default: the tiny demo set) into ``runs/<data>-<lab>/``; its page.
+
+    Raises InputError for what the user can mend, NotebookError for a bug.
+    """
+    if lab not in LABS:
+        raise InputError(f"lab {lab}: unknown; choose one of {', '.join(LABS)}{did_you_mean(lab, LABS)}")
+    source = paths.notebooks() / "labs" / f"{lab}.ipynb"
+    asked = dict(parameters or {})
+    for parameter in ("data", "run_dir"):
+        if parameter in asked:
+            raise InputError(f"{parameter}={asked[parameter]}: is no parameter of a lab; give the data set as --data")
+    choose_parameters([source], asked)
+    if data is None:
+        from humfind.data.demo import ensure
+
+        data = ensure("tiny")
+    if not data.is_dir():
+        raise InputError(f"{data}: no such data set; give a folder in the competition's layout, or none for the demo")
+    base = run_folder(identify(data))
+    folder = base.with_name(f"{base.name}-{lab}")
+    (chosen,) = choose_parameters([source], {"data": str(data.resolve()), "run_dir": str(folder), **asked})
+    with writing(folder):
+        record(folder, data)
+        (folder / "html").mkdir(parents=True, exist_ok=True)
+        print(lab, flush=True)
+        execute(source, folder / source.name, chosen)
+    return folder / "html" / f"{lab}.html"
 
 
 def _run(

@@ -151,6 +151,13 @@ def separation(run: Run, item: Item, length_s: float = SEPARATED_S) -> dict[str,
     }
 
 
+def sound_player(sound: Recording) -> Any:
+    """A recording to click on."""
+    from IPython.display import Audio
+
+    return Audio(sound.samples, rate=sound.rate_hz, normalize=False)
+
+
 def player(item: Item) -> Any:
     """Something to click on in a notebook."""
     from IPython.display import HTML, Audio

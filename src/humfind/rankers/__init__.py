@@ -31,12 +31,13 @@ class Ranker(Protocol):
         ...
 
 
-RANKERS: dict[str, Callable[[RankConfig, Any], Ranker]] = {
+RANKERS: dict[str, Callable[[RankConfig, Any], Ranker] | str] = {
     "nearest": lambda config, index: Nearest(index),
     "vote": lambda config, index: Vote(index, config.vote_k),
     "sequence": lambda config, index: WindowSequence(index),
     "dtw": lambda config, index: Dtw(index, config.dtw),
     "fusion": lambda config, index: Fusion(index, config),
+    "wavelet": "humfind.rankers.wavelet:Wavelet",  # imported when it is asked for: two libraries of its own
 }
 
 

@@ -16,6 +16,7 @@ from humfind.config import TrainConfig
 from humfind.types import InputError
 
 LOSSES = ("ntxent", "triplet", "multisimilarity")
+SMALL = 1e-12  # under a root, whose slope at 0 has no end
 MINERS = ("none", "semihard", "hard")
 
 
@@ -72,3 +73,30 @@ class NTXent(losses.NTXentLoss):
         total = far.new_zeros(anchors).index_add(0, anchor_of_negative, far)[anchor] + near
         per_pair = torch.log(total.clamp_min(1e-30)) - (pos_pairs / self.temperature - highest)
         return {"loss": {"losses": per_pair, "indices": (anchor, positive), "reduction_type": "pos_pair"}}
+
+
+class PairLoss(nn.Module):
+    """Pull matching pairs together, push others apart (2017 report): embeddings (B, dim), clique (B,) -> one number.
+
+    mean over matching pairs of d^2 + ``weight`` * mean over others of max(0, ``threshold`` - d)^2, d the Euclidean
+    distance; with ``inverse`` the second part is the mean of 1 / (d^2 + ``threshold``) instead. entropy: times the mean
+    of the squared embedding, added, as in the code that the report was built on.
+    """
+
+    def __init__(self, threshold: float, weight: float, inverse: bool = False, entropy: float = 0.0) -> None:
+        super().__init__()
+        self.threshold, self.weight, self.inverse, self.entropy = threshold, weight, inverse, entropy
+
+    def forward(self, embeddings: Tensor, clique: Tensor) -> Tensor:
+        first, second = torch.triu_indices(len(clique), len(clique), 1, device=clique.device)
+        squared = (embeddings[first] - embeddings[second]).square().sum(dim=1)
+        same = clique[first] == clique[second]
+        far = 1 / (squared + self.threshold)
+        if not self.inverse:
+            far = (self.threshold - (squared + SMALL).sqrt()).clamp_min(0).square()
+        value = embeddings.new_zeros(())
+        if same.any():
+            value = value + squared[same].mean()
+        if not same.all():
+            value = value + self.weight * far[~same].mean()
+        return value + self.entropy * embeddings.square().mean()

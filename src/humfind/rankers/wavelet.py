@@ -1,0 +1,103 @@
+"""Singing search by wavelet strings (2017): melodies as short strings, songs by the least Levenshtein distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
+
+from humfind.config import RankConfig
+from humfind.melody import wavelet_string
+from humfind.melody.contour import at_tempo, semitones_to_hz
+from humfind.types import Answer, Contour, InputError, Ints, Match, Query, Ranking
+
+
+class Songs(Protocol):
+    """What is needed of an index."""
+
+    @property
+    def music_ids(self) -> tuple[str, ...]: ...
+    @property
+    def contours(self) -> tuple[Contour | None, ...]: ...
+    @property
+    def recording_song(self) -> Ints: ...
+
+
+class Wavelet:
+    """The hum's string, at each of ``config.tempos``, against each stretch of every song's string that is as long. The
+    score is 1 - distance / length: 1 where every symbol is the same. Songs of one score are ordered by music_id.
+
+    Raises InputError where the index has no contours.
+    """
+
+    def __init__(self, config: RankConfig, songs: Songs) -> None:
+        if any(line is None for line in songs.contours):
+            raise InputError("ranker wavelet: this index has no melodies; choose nearest or vote")
+        self.songs, self.config = songs, config.wavelet
+        self.strings = [self.string(line) for line in songs.contours if line is not None]
+
+    def string(self, line: Contour) -> str:
+        """One character a symbol, ``2^discarded`` frames of the contour each."""
+        if not len(line.semitones):
+            return ""
+        hz = semitones_to_hz(line.semitones)
+        short = wavelet_string.shortened(hz, self.config.wavelet, self.config.discarded)
+        return wavelet_string.as_text(wavelet_string.symbols(short, self.config.per_octave))
+
+    def rank(self, query: Query, k: int) -> Ranking:
+        return self.rank_contour(query.name, query.melody, k)
+
+    def rank_contour(self, name: str, hum: Contour, k: int) -> Ranking:
+        """The k best songs for a melody."""
+        best = np.full(len(self.strings), -1.0)
+        place: list[tuple[int, float]] = [(0, 1.0)] * len(self.strings)
+        for tempo in self.config.tempos:
+            hummed = self.string(at_tempo(hum, tempo))
+            for row, (score, start) in enumerate(nearest_stretch(hummed, self.strings, self.config.places)):
+                if score > best[row]:
+                    best[row], place[row] = score, (start, tempo)
+        first: dict[int, int] = {}
+        for row in np.argsort(-best, kind="stable").tolist():  # the best recording of each song
+            first.setdefault(int(self.songs.recording_song[row]), row)
+        ids = self.songs.music_ids
+        order = sorted(first, key=lambda song: (-best[first[song]], ids[song]))[:k]
+        answers = [
+            Answer(ids[song], float(best[first[song]]), match=self._match(hum, first[song], *place[first[song]]))
+            for song in order
+        ]
+        return Ranking(name, tuple(answers))
+
+    def _match(self, hum: Contour, row: int, start: int, tempo: float) -> Match:
+        """Where the stretch lies; key: by the middle pitches of both."""
+        line = self.songs.contours[row]
+        assert line is not None
+        frame = start * 2**self.config.discarded
+        frames = max(1, round(len(hum.semitones) / tempo))
+        part = slice(frame, frame + frames)
+        key = _middle(line, part) - _middle(hum, slice(None))
+        start_s = min(frame, len(line.semitones)) * line.frame_s
+        return Match(start_s, start_s + frames * line.frame_s, key, tempo)
+
+
+def nearest_stretch(hummed: str, strings: Sequence[str], places: int) -> list[tuple[float, int]]:
+    """Of each string: how alike its nearest stretch of ``hummed``'s length is, 1 - Levenshtein distance / length, and
+    where that begins. places: that are compared, in each length of the hum."""
+    length = max(1, len(hummed))
+    step = max(1, length // places)
+    starts = [range(0, max(1, len(one) - length + step), step) for one in strings]
+    stretches = [one[start : start + length] for one, at in zip(strings, starts, strict=True) for start in at]
+    distance = cdist([hummed], stretches, scorer=Levenshtein.distance, workers=1)[0]
+    ends = np.cumsum([len(at) for at in starts])
+    found = []
+    for part, at in zip(np.split(distance, ends[:-1]), starts, strict=True):
+        least = int(np.argmin(part))
+        found.append((1.0 - float(part[least]) / length, at[least]))
+    return found
+
+
+def _middle(line: Contour, part: slice) -> float:
+    sung = line.semitones[part][line.voiced[part]]
+    return float(np.median(sung)) if len(sung) else 0.0
