@@ -205,9 +205,9 @@ class FusionConfig:
 class WaveletConfig:
     """Ranker wavelet: contours as strings of wavelet coefficients."""
 
-    wavelet: str = "haar"  # one of pywt.wavelist(kind="discrete")
+    wavelet: str = "db2"  # one of pywt.wavelist(kind="discrete")
     discarded: int = 2  # of the finest details; a symbol stands for 2^discarded frames of 40 ms
-    per_octave: float = 12.0  # symbols tell semitones apart
+    per_octave: float = 6.0  # symbols tell whole tones apart
     tempos: tuple[float, ...] = (0.71, 0.84, 1.0, 1.19, 1.41)  # hum seconds a song second
     places: int = 8  # of a song that are compared, in the length of the hum
 
