@@ -181,7 +181,7 @@ def test_notebooks_take_a_foreign_part_as_parameter(foreign: None) -> None:
     notebooks = [NOTEBOOKS / f"{stem}.ipynb" for stem in ("01_crepe_transform", "05_rank")]
     first, last = runner.choose_parameters(notebooks, {"tracker": "peak", "ranker": "backwards"})
     assert (first["tracker"], last["ranker"]) == ("peak", "backwards")
-    with pytest.raises(InputError, match=r"ranker=forwards: unknown; choose one of .*fusion, backwards"):
+    with pytest.raises(InputError, match=r"ranker=forwards: unknown; choose one of .*wavelet, backwards"):
         runner.choose_parameters(notebooks, {"ranker": "forwards"})
 
 

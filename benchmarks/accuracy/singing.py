@@ -3,10 +3,10 @@
     python -m benchmarks.accuracy.singing --data FOLDER [--tunes 240] [--steps 800] [--out docs/labs/singing_tables.md]
 
 FOLDER: see benchmarks/accuracy/suites.py. Three tables: ranker ``wavelet`` by the length of its strings on HumTrans
-and MAST; the distances and MAP of covers that no network has seen, simulated, and of the tune families of MTC-ANN, rendered;
-and the transfer to hums: tunes named by nearest hums, simulated ones and HumTrans', sung by the voice synthesiser.
-Networks learn from tunes of the old books, sung, played or both, as spectrograms or as tracked melodies; one is tuned
-further on 160 simulated hums of other tunes.
+and MAST; the distances and MAP of covers that no network has seen, simulated, and of the tune families of MTC-ANN,
+rendered; and the transfer to hums: tunes named by nearest hums, simulated ones and HumTrans', sung by the voice
+synthesiser. Networks learn from tunes of the old books, sung, played or both, as spectrograms or as tracked melodies;
+one is tuned further on 160 simulated hums of other tunes.
 """
 
 from __future__ import annotations

@@ -310,6 +310,7 @@ DEMO_SIZES: dict[str, DemoConfig] = {
 class SingingLabConfig:
     """Lab singing: cover cliques, and the attention network that learns from them."""
 
+    covers: str = ""  # a CSV clique,track,path of recordings of your own; empty: tunes of the old books
     tunes: int = 64  # learned from; an eighth as many are held out, a quarter are asked
     renditions: int = 4  # of each tune
     length_s: float = 16.0  # of each recording
@@ -395,6 +396,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "device": ("auto", "cpu", "gpu"),
     "split": ("public_test", "private_test"),
     "ranker": RANKER_NAMES,
+    "lead": ("both", "sung", "played"),
 }
 LARGEST_SEED = 2**63 - 1
 RANGES: dict[str, tuple[float, float]] = {
@@ -412,6 +414,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, LARGEST_SEED),
     "vote_k": (1, 10**6),
     "top": (1, 10),
+    "tunes": (2, 10_000),
+    "renditions": (2, 1000),
+    "length_s": (2.0, 600.0),
+    "heads": (1, 64),
 }
 
 

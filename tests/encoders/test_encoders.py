@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
 
-from humfind.config import PRESETS, ResNet1dConfig
+from humfind.config import PRESETS, AttentionConfig, ResNet1dConfig
 from humfind.encoders import ENCODERS, build, parameter_count
 from humfind.encoders.checkpoint import input_shape
 from humfind.encoders.inference import embed_batches
@@ -17,8 +18,10 @@ SMALL = ResNet1dConfig(widths=(4, 8), blocks=(1, 1), kernel=3, embedding_dim=6)
 
 @pytest.mark.parametrize("frames", [1, 7, 200])
 def test_any_length_gives_one_vector_a_window(frames: int) -> None:
-    for name in ENCODERS:
-        network = build(ResNet1dConfig(name=name, widths=(4, 8), blocks=(1, 2), kernel=3, embedding_dim=6), (2, 200))
+    configs = {"resnet1d": replace(SMALL, blocks=(1, 2)), "attention": AttentionConfig(widths=(4, 8), embedding_dim=6)}
+    assert set(configs) == set(ENCODERS)
+    for config in configs.values():
+        network = build(config, (2, 200))
         assert network.eval()(torch.zeros(3, 2, frames)).shape == (3, 6)
 
 

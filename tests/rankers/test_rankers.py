@@ -123,7 +123,8 @@ def test_scores_are_finite_and_never_rise(ranker):
 
 def test_make_ranker():
     assert make_ranker(RankConfig(ranker="vote", vote_k=7), NO_SONGS).windows == 7
-    with pytest.raises(InputError, match="ranker 'votes': unknown; choose one of nearest, vote, sequence, dtw, fusion"):
+    known = "nearest, vote, sequence, dtw, fusion, wavelet"
+    with pytest.raises(InputError, match=f"ranker 'votes': unknown; choose one of {known}"):
         make_ranker(RankConfig(ranker="votes"), NO_SONGS)
     with pytest.raises(ValueError, match="at least 1"):
         Vote(NO_SONGS, 0)

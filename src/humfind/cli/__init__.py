@@ -62,7 +62,7 @@ Plot = Annotated[
 Play = Annotated[bool, typer.Option("--play", help="play the place in the first song")]
 ADDRESS_SPACE = 3 * 2**30  # bytes, the least in which all libraries load
 FEWEST_FILES = 64  # that may be open at once
-Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion [default: fusion]")]
+Ranker = Annotated[str, typer.Option(help="nearest | vote | sequence | dtw | fusion | wavelet [default: fusion]")]
 
 
 @app.command("demo-data", epilog="Example: humfind demo-data --size tiny --out demo")

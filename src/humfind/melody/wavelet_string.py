@@ -8,6 +8,8 @@ loudness nor key matters.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pywt
 
@@ -21,7 +23,9 @@ FLIPPED = 2 * MOST + 1  # added where the sign changes
 
 def decompose(signal: Floats, wavelet: str, levels: int) -> list[Floats]:
     """(n,) -> the approximation after ``levels`` halvings, then the details, the coarsest first."""
-    return [np.asarray(part) for part in pywt.wavedec(signal, wavelet, mode=MODE, level=levels)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Level value")  # of short signals
+        return [np.asarray(part) for part in pywt.wavedec(signal, wavelet, mode=MODE, level=levels)]
 
 
 def restore(coefficients: list[Floats], wavelet: str, length: int, discarded: int = 0) -> Floats:
@@ -39,8 +43,7 @@ def shortened(signal: Floats, wavelet: str, discarded: int) -> Floats:
     """(n,) -> (about n / 2^discarded,): the approximation without the finest details, in the signal's own units."""
     if discarded == 0:
         return np.asarray(signal)
-    approximation = pywt.wavedec(signal, wavelet, mode=MODE, level=discarded)[0]
-    short: Floats = approximation / 2 ** (discarded / 2)  # a constant signal keeps its value
+    short: Floats = decompose(signal, wavelet, discarded)[0] / 2 ** (discarded / 2)  # a constant signal keeps its value
     return short
 
 

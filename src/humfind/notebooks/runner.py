@@ -148,6 +148,10 @@ def run_lab(lab: str, data: Path | None = None, parameters: Mapping[str, str] | 
     for parameter in ("data", "run_dir"):
         if parameter in asked:
             raise InputError(f"{parameter}={asked[parameter]}: is no parameter of a lab; give the data set as --data")
+    if covers := asked.get("covers"):
+        if not Path(covers).is_file():
+            raise InputError(f"covers={covers}: no such file; give a CSV with the header clique,track,path")
+        asked["covers"] = str(Path(covers).absolute())
     choose_parameters([source], asked)
     if data is None:
         from humfind.data.demo import ensure

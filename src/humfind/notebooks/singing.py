@@ -26,7 +26,7 @@ from humfind.melody.contour import from_f0, hz_to_semitones, semitones_to_hz
 from humfind.metrics import Interval
 from humfind.training.loop import Training
 from humfind.training.tasks.cliques import PairConfig, Rendition, cover_report, report_of, train_cliques
-from humfind.types import F0, Floats
+from humfind.types import F0, Floats, InputError
 
 if TYPE_CHECKING:
     from humfind.notebooks.run import Run
@@ -35,7 +35,7 @@ MELODY_DISCARDED = (0, 1, 2, 3, 4, 5)  # finest details, of melodies every 10 ms
 SOUND_DISCARDED = (6, 7, 8, 9, 10)  # of sound at 4 kHz: strings of the same lengths
 HEARD_LEVELS, HEARD = 8, (0, 3, 6)  # of the hum that is played
 KS = (1, 2, 5, 10, 20, 50, 100)
-SHOWN_S = 16.0
+FEWEST_CLIQUES = 7  # of a list: three asked, two held out, two learned from
 RANKERS = ("wavelet", "sequence", "dtw")
 
 
@@ -54,12 +54,11 @@ class Material:
 
         rows = {}
         for name, part in (("learned from", self.learned), ("held out", self.held_out), ("asked", self.asked)):
-            sung = sum(one.lead == "sung" for one in part)
+            leads = {lead: sum(one.lead == lead for one in part) for lead in ("sung", "played")}
             rows[name] = {
                 "tunes": len({one.clique for one in part}),
                 "recordings": len(part),
-                "sung": sung,
-                "played": len(part) - sung,
+                **leads,
                 "minutes": round(sum(one.sound.length_s for one in part) / 60, 1),
             }
         return pd.DataFrame(rows).T
@@ -121,7 +120,11 @@ def string_lengths(run: Run) -> tuple[dict[str, list[strings.Length]], float, st
 
 
 def make_material(config: SingingLabConfig) -> Material:
-    """Covers of tunes that are printed in most books: the first ones are asked, the next held out, the rest learned."""
+    """Covers of tunes that are printed in most books: the first ones are asked, the next held out, the rest learned.
+    Where ``config.covers`` names a list of recordings, those, its cliques dealt at random in the same shares. Raises
+    InputError where the list has fewer than seven cliques."""
+    if config.covers:
+        return _listed(config)
     held = max(2, config.tunes // 8)
     asked = max(3, config.tunes // 4)
 
@@ -129,6 +132,20 @@ def make_material(config: SingingLabConfig) -> Material:
         return cliques.make_covers(tunes, config.renditions, config.length_s, lead, first, config.seed)
 
     return Material(make(config.tunes, asked + held, config.lead), make(held, asked), make(asked, 0))
+
+
+def _listed(config: SingingLabConfig) -> Material:
+    every = cliques.read_covers(Path(config.covers), config.length_s)
+    names = np.array(sorted({one.clique for one in every}))
+    if len(names) < FEWEST_CLIQUES:
+        raise InputError(
+            f"{config.covers}: {len(names)} cliques; at least {FEWEST_CLIQUES} are needed, to learn and to ask"
+        )
+    names = names[np.random.default_rng(config.seed).permutation(len(names))]
+    asked, held = max(3, len(names) // 5), max(2, len(names) // 10)
+    parts = np.split(names, [asked, asked + held])
+    picked = [[one for one in every if one.clique in set(part)] for part in parts]
+    return Material(learned=picked[2], held_out=picked[1], asked=picked[0])
 
 
 def model_config(config: SingingLabConfig) -> ModelConfig:

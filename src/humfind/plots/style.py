@@ -15,7 +15,14 @@ from matplotlib.transforms import ScaledTranslation
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
 INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
 CYCLE = (SONG, HUM, "#3da35d", WRONG, "#e0a100", "#5b8e99")
-RANKERS = {"nearest": "#8c96a3", "vote": "#b07aa1", "sequence": "#4aa3a2", "dtw": "#c08a00", "fusion": INK}
+RANKERS = {
+    "nearest": "#8c96a3",
+    "vote": "#b07aa1",
+    "sequence": "#4aa3a2",
+    "dtw": "#c08a00",
+    "fusion": INK,
+    "wavelet": "#6f9fd8",
+}
 SPLITS = {"train": "#a0785a", "validation": "#6b9e3f", "public_test": "#7353ba", "private_test": "#c2528b"}
 OTHER = "#5b8e99"  # a ranker or split of another package
 SEVERAL = ("#1b9e77", "#7570b3", "#e6ab02", "#a6761d", "#66a61e", "#d0679d")  # songs apart from each other

@@ -71,15 +71,15 @@ class Wavelet:
         return Ranking(name, tuple(answers))
 
     def _match(self, hum: Contour, row: int, start: int, tempo: float) -> Match:
-        """Where the stretch lies; key: by the middle pitches of both."""
-        line = self.songs.contours[row]
+        """Where the stretch lies; key: the middle distance between what is sung in both."""
+        line, moved = self.songs.contours[row], at_tempo(hum, tempo)
         assert line is not None
-        frame = start * 2**self.config.discarded
-        frames = max(1, round(len(hum.semitones) / tempo))
-        part = slice(frame, frame + frames)
-        key = _middle(line, part) - _middle(hum, slice(None))
-        start_s = min(frame, len(line.semitones)) * line.frame_s
-        return Match(start_s, start_s + frames * line.frame_s, key, tempo)
+        first = min(start * 2**self.config.discarded, max(0, len(line.semitones) - 1))
+        frames = min(len(moved.semitones), len(line.semitones) - first)
+        both = moved.voiced[:frames] & line.voiced[first : first + frames]
+        apart = (line.semitones[first : first + frames] - moved.semitones[:frames])[both]
+        start_s, key = first * line.frame_s, float(np.median(apart)) if len(apart) else 0.0
+        return Match(start_s, start_s + len(moved.semitones) * line.frame_s, key, tempo)
 
 
 def nearest_stretch(hummed: str, strings: Sequence[str], places: int) -> list[tuple[float, int]]:
@@ -96,8 +96,3 @@ def nearest_stretch(hummed: str, strings: Sequence[str], places: int) -> list[tu
         least = int(np.argmin(part))
         found.append((1.0 - float(part[least]) / length, at[least]))
     return found
-
-
-def _middle(line: Contour, part: slice) -> float:
-    sung = line.semitones[part][line.voiced[part]]
-    return float(np.median(sung)) if len(sung) else 0.0

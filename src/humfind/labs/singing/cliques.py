@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
 
+from humfind.audio.load import load, resample
 from humfind.audio.mel import log_mel
 from humfind.config import F0Config, ModelConfig, SongConfig
+from humfind.data.importers import cover_list
 from humfind.data.tunebooks import Books, read_books
 from humfind.f0 import make_tracker
 from humfind.melody.contour import encoder_input, from_f0
@@ -26,7 +29,7 @@ FEWEST_NOTES = 16
 
 @dataclass(frozen=True)
 class Cover:
-    """One recording of a tune. clique: the tune. lead: sung | played."""
+    """One recording of a tune. clique: the tune. lead: sung | played | unknown."""
 
     name: str
     clique: str
@@ -52,6 +55,19 @@ def make_covers(
     for (row, clique, i, _, _), (sound, sung) in zip(jobs, made, strict=True):
         name, title = f"{clique:04d}-{i}", books.tunes[row].title
         covers.append(Cover(name, f"{clique:04d}", title, "sung" if sung else "played", sound))
+    return covers
+
+
+def read_covers(path: Path, length_s: float) -> list[Cover]:
+    """The recordings of a list (``data.importers.cover_list``), the middle ``length_s`` seconds of each. Raises
+    InputError."""
+    covers = []
+    for one in cover_list.read(path):
+        whole = resample(load(one.path), SongConfig().rate_hz)
+        length = min(len(whole.samples), round(length_s * whole.rate_hz))
+        start = (len(whole.samples) - length) // 2
+        sound = Recording(whole.samples[start : start + length], whole.rate_hz)
+        covers.append(Cover(one.name, one.clique, one.name, "unknown", sound))
     return covers
 
 
