@@ -170,11 +170,15 @@ def read(part: Sequence[cliques.Cover], model: ModelConfig) -> list[Rendition]:
     return cliques.contours(part, cliques.track([one.sound for one in part]), model)
 
 
-def train_network(material: Material, config: SingingLabConfig, folder: Path) -> tuple[Training, Model]:
-    """The attention network, trained on the material into ``folder``."""
+def train_network(
+    material: Material, config: SingingLabConfig, folder: Path, resume: bool = True
+) -> tuple[Training, Model]:
+    """The attention network, trained on the material into ``folder``; resume: go on with what was stopped there."""
     model = model_config(config)
     pairs = PairConfig(config.threshold, config.weight, config.inverse, config.entropy)
-    done = train_cliques(read(material.learned, model), read(material.held_out, model), model, pairs, folder)
+    done = train_cliques(
+        read(material.learned, model), read(material.held_out, model), model, pairs, folder, resume=resume
+    )
     return done, Model.load(done.checkpoint)
 
 

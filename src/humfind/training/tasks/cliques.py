@@ -148,10 +148,11 @@ def train_cliques(
     pairs: PairConfig,
     out: Path,
     start: Model | None = None,
+    resume: bool = True,
     on_validation: Callable[[HistoryRow], None] | None = None,
 ) -> Training:
-    """Train, and keep the step with the best validation MAP. Raises InputError where the two share a clique, and as
-    ``fit`` does."""
+    """Train, and keep the step with the best validation MAP. resume, on_validation: as of ``fit``. Raises InputError
+    where the two share a clique, and as ``fit`` does."""
     if shared := {one.clique for one in learned} & {one.clique for one in held_out}:
         raise InputError(f"training: tune {min(shared)} is learned from and held out; split tunes, not renditions")
-    return fit(CliqueTask(learned, held_out, config, pairs, start), config.train, out, True, on_validation)
+    return fit(CliqueTask(learned, held_out, config, pairs, start), config.train, out, resume, on_validation)
