@@ -20,7 +20,7 @@ from humfind.config import AttentionConfig, F0Config, NotebookConfig, RankConfig
 from humfind.data.importers import cover_list
 from humfind.index import Song
 from humfind.labs.singing import cliques, covers, strings, transfer
-from humfind.notebooks import runner, singing
+from humfind.notebooks import open_run, runner, singing
 from humfind.rankers import make_ranker
 from humfind.retrieval.query import make_query
 from humfind.retrieval.search import build_index, search
@@ -174,6 +174,17 @@ def test_the_lab_runs_by_its_command(tmp_path: Path) -> None:
     executed = nbformat.read(page.parents[1] / "singing.ipynb", 4)
     pictures = [o for c in executed.cells if c.cell_type == "code" for o in c.outputs if "image/png" in str(o)]
     assert len(pictures) == 7
+
+
+def test_a_data_set_without_answers_is_told(tmp_path: Path) -> None:
+    put_audio(tmp_path / "data/public_test/full_song/1.wav", f0_of(melody(1, notes=12)))
+    run = open_run(str(tmp_path / "data"), str(tmp_path / "run"), F0Config(tracker="swiftf0"))
+    with pytest.raises(InputError, match="no hums"):
+        singing.shown_strings(run)
+    put_audio(tmp_path / "data/public_test/hum/a.wav", hum_of(1, length_s=3.0))
+    run = open_run(str(tmp_path / "data"), str(tmp_path / "run"), F0Config(tracker="swiftf0"))
+    with pytest.raises(InputError, match="which song a hum of public_test is of"):
+        singing.string_lengths(run)
 
 
 @pytest.mark.parametrize(

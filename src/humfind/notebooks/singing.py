@@ -99,12 +99,15 @@ def heard_strings(run: Run) -> Any:
 
 def string_lengths(run: Run) -> tuple[dict[str, list[strings.Length]], float, str]:
     """The arguments of ``plots.singing.string_length``: MRR@10 against the length of a hum's string, of melodies and,
-    where there is audio, of the sound itself."""
+    where there is audio, of the sound itself. Raises InputError where no answer is known."""
     split = _test_split(run)
     songs = {str(item.music_id): (item, f0) for item, f0 in run.tracked(split, "song")}
     hums = {item.name: (item, f0) for item, f0 in _hums(run)}
     answers = {name: music_id for name, music_id in (run.splits[split].answers or {}).items() if music_id in songs}
     hum_f0s, song_f0s = ({name: f0 for name, (_, f0) in part.items()} for part in (hums, songs))
+    if not set(answers) & set(hums):
+        mend = "give the right songs in answers.csv (hum,music_id)"
+        raise InputError(f"{run.data}: nothing says which song a hum of {split} is of; {mend}")
     curves = {"melody": strings.by_melody(hum_f0s, song_f0s, answers, MELODY_DISCARDED)}
     hum_sounds, song_sounds = (
         {name: sound for name, (item, _) in part.items() if (sound := run.recording(item))} for part in (hums, songs)
@@ -268,4 +271,8 @@ def _test_split(run: Run) -> str:
 
 
 def _hums(run: Run) -> list[tuple[Any, F0]]:
-    return run.tracked(_test_split(run), "hum")
+    """Raises InputError where there is none."""
+    found = run.tracked(_test_split(run), "hum")
+    if not found:
+        raise InputError(f"{run.data}: {_test_split(run)} has no hum with an f0; give a data set that has hums")
+    return found
