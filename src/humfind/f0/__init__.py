@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from humfind.audio.load import stream
+from humfind.audio.mains_filter import without_mains
 from humfind.config import F0Config
 from humfind.runtime import plugins
 from humfind.types import F0, Floats, InputError, Recording
@@ -40,6 +44,39 @@ TRACKERS = {
 }
 
 
+class WithoutMains:
+    """A tracker of hums: the mains are taken out of the sound first, where there are any (``audio.mains_filter``). What
+    is longer than ``LONGEST_S`` is tracked as it is: no hum, and in bounded memory."""
+
+    LONGEST_S = 300.0
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+
+    def __getattr__(self, name: str) -> Any:  # all else is the tracker's
+        if name == "tracker":
+            raise AttributeError(name)
+        return getattr(self.tracker, name)
+
+    def __call__(self, recording: Recording) -> F0:
+        if recording.length_s > self.LONGEST_S:
+            return self.tracker(recording)
+        return self.tracker(Recording(without_mains(recording.samples, recording.rate_hz), recording.rate_hz))
+
+    def track(self, blocks: Iterable[Floats]) -> F0:
+        read, count, rest = [], 0, iter(blocks)
+        for block in rest:
+            read.append(block)
+            count += len(block)
+            if count > self.LONGEST_S * self.tracker.rate_hz:
+                return self.tracker.track(chain(read, rest))
+        if not read:
+            return self.tracker.track(read)
+        samples = np.concatenate(read)
+        cleaned = without_mains(samples, self.tracker.rate_hz)
+        return self.tracker.track(read if cleaned is samples else [cleaned])
+
+
 SHORTEST_HUM_S = 0.5  # of pitch: about two short notes; less lies in every song
 
 
@@ -62,6 +99,8 @@ def make_tracker(config: F0Config, kind: str = "song") -> Tracker:
         tracker: Tracker = plugins.find("trackers", config.tracker, TRACKERS)(config)
         if kind == "hum" and (for_hums := getattr(tracker, "for_hums", None)):
             tracker = for_hums()
+        if kind == "hum":
+            tracker = WithoutMains(tracker)
     except ModuleNotFoundError as error:
         hint = f"pip install {error.name}"
         raise InputError(f"f0 tracker {config.tracker}: {error.name} is not installed; {hint}") from error
