@@ -107,7 +107,7 @@ def test_choices_are_those_that_the_library_knows() -> None:
 
 def test_every_default_of_a_notebook_is_valid_and_every_rule_is_of_some_parameter() -> None:
     known: dict[str, object] = {}
-    for stem in runner.SUITE:
+    for stem in (*runner.SUITE, *(f"labs/{lab}" for lab in runner.LABS)):
         path = NOTEBOOKS / f"{stem}.ipynb"
         parameters = runner.parameters_of(path)
         chosen = runner.choose_parameters([path], {name: text.strip("\"'") for name, text in parameters.items()})

@@ -39,9 +39,9 @@ def mains_hz(samples: Floats, rate_hz: int) -> float | None:
     if len(samples) < SHORTEST_S * rate_hz:
         return None
     size, hop = round(WINDOW_S * rate_hz), round(HOP_S * rate_hz)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size).astype(np.float32)
-    highest = round((MAINS_HZ[-1] * MULTIPLES + 20) * WINDOW_S)
-    power = np.abs(np.fft.rfft(frames, axis=1)[:, :highest]) ** 2
+    window, highest = np.hanning(size), round((MAINS_HZ[-1] * MULTIPLES + 20) * WINDOW_S)
+    starts = range(0, len(samples) - size + 1, hop)
+    power = [np.abs(np.fft.rfft(samples[start : start + size] * window)[:highest]) ** 2 for start in starts]
     quiet = np.percentile(power, QUIET, axis=0)
     best: tuple[int, float] | None = None
     for hz in MAINS_HZ:

@@ -48,7 +48,7 @@ class WithoutMains:
     """A tracker of hums: the mains are taken out of the sound first, where there are any (``audio.mains_filter``). What
     is longer than ``LONGEST_S`` is tracked as it is: no hum, and in bounded memory."""
 
-    LONGEST_S = 300.0
+    LONGEST_S = 120.0
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
