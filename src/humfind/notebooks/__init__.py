@@ -5,7 +5,7 @@ Notebook 03's are in ``notebooks.training``, which takes seconds to import.
 
 import warnings
 
-from humfind.notebooks.difficulty import by_length, by_songs, with_and_without
+from humfind.notebooks.difficulty import difficulty_of, with_and_without
 from humfind.notebooks.hum_yourself import (
     found_alignment,
     found_table,
@@ -53,12 +53,11 @@ __all__ = [
     "aligned_query",
     "all_pairs",
     "by_group",
-    "by_length",
-    "by_songs",
     "census",
     "compare_models",
     "compare_rankers",
     "difference_claim",
+    "difficulty_of",
     "example_pair",
     "example_song",
     "found_alignment",
