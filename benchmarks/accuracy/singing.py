@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.accuracy import suites
 from benchmarks.accuracy.rankers import table
@@ -180,7 +179,6 @@ def main() -> None:
     trained = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, config in networks(asked.tunes, asked.steps).items():
-            torch.manual_seed(config.seed)
             learned = material[config.lead][: 4 * config.tunes]
             part = lab.Material(learned, held_out, unseen)
             trained[name] = lab.train_network(part, config, Path(folder) / name)[1]

@@ -211,11 +211,15 @@ def cover_distances(model: Model, material: Material) -> covers.Distances:
 def cover_methods(model: Model, material: Material, shipped: Model) -> tuple[dict[str, Interval], float, str]:
     """The arguments of ``plots.singing.methods``: mean average precision of finding a tune's other recordings, by the
     network, by the same untrained, and by the library's rankers on the tracked melodies."""
+    import torch
+
     from humfind.encoders import build
     from humfind.encoders.checkpoint import input_shape
 
     renditions = read(material.asked, model.config)
-    untrained = Model(model.config, build(model.config.encoder, input_shape(model.config)))
+    with torch.random.fork_rng():
+        torch.manual_seed(model.config.train.seed)
+        untrained = Model(model.config, build(model.config.encoder, input_shape(model.config)))
     found = {
         "attention": cover_report(_vectors(model, renditions), renditions).map,
         "attention, untrained": cover_report(_vectors(untrained, renditions), renditions).map,

@@ -26,9 +26,7 @@ def rankers(figures: Mapping[str, Mapping[str, Interval]], chance: Mapping[str, 
             colour = style.ranker_colour(name)
             face = "white" if colour in drawn else colour
             drawn.add(colour)
-            axis.plot([found.low, found.high], [i, i], color=style.MUTED, linewidth=6, solid_capstyle="round")
-            axis.plot(found.value, i, "o", color=colour, mfc=face, mew=2, markersize=9, clip_on=False, zorder=3)
-            axis.annotate(f"{found.value:.2f}", (found.value, i), (0, 9), textcoords="offset points", ha="center")
+            style.interval(axis, i, found, colour, face)
         axis.axvline(chance[split], color=style.INK, linestyle="--", linewidth=1)
         axis.set_yticks(range(len(by_ranker)), list(by_ranker))
         axis.set_ylim(len(by_ranker) - 0.4, -0.6)
@@ -44,9 +42,7 @@ def vote_k(curves: Mapping[str, tuple[Sequence[int], Sequence[Interval]]], chose
     figure, axes = style.canvas(claim, look)
     axis = axes[0, 0]
     for split, (ks, found) in curves.items():
-        colour = style.split_colour(split)
-        axis.fill_between(ks, [f.low for f in found], [f.high for f in found], color=colour, alpha=0.12, linewidth=0)
-        axis.plot(ks, [f.value for f in found], color=colour, marker="o", label=split)
+        style.band(axis, ks, found, style.split_colour(split), split)
     axis.axvline(chosen, color=style.INK, linestyle=":", linewidth=1.2)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter("{x:.0f}")
@@ -161,9 +157,7 @@ def difficulty(
     left.set_xlim(-0.5, len(by_length) - 0.5)
     left.set_ylim(0, 1.04)
     style.panel(left, "", "length of the hum, as many hums in each group", "MRR@10")
-    low, high = [f.low for f in by_songs], [f.high for f in by_songs]
-    side.fill_between(sizes, low, high, color=style.SONG, alpha=0.12, linewidth=0)
-    side.plot(sizes, [f.value for f in by_songs], color=style.SONG, marker="o", label="found")
+    style.band(side, sizes, by_songs, style.SONG, "found")
     side.plot(sizes, chance, color=style.INK, linestyle="--", linewidth=1, label="chance")
     side.set_xscale("log", base=2)
     side.set_xticks(sizes, [str(size) for size in sizes])

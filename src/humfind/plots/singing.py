@@ -32,10 +32,8 @@ def string_length(curves: Mapping[str, Sequence[Any]], chance: float, claim: str
     figure, axes = style.canvas(claim, look, size=(10, 4.2))
     axis = axes[0, 0]
     for name, points in curves.items():
-        x, colour = [one.symbols for one in points], CURVES.get(name, style.INK)
-        low, high = [one.mrr.low for one in points], [one.mrr.high for one in points]
-        axis.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-        axis.plot(x, [one.mrr.value for one in points], color=colour, marker="o", label=f"strings of the {name}")
+        x, found = [one.symbols for one in points], [one.mrr for one in points]
+        style.band(axis, x, found, CURVES.get(name, style.INK), f"strings of the {name}")
     axis.axhline(chance, color=style.INK, linestyle="--", linewidth=1)
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter("{x:.0f}")
@@ -104,9 +102,7 @@ def methods(found: Mapping[str, Interval], chance: float, claim: str) -> Figure:
     axis = axes[0, 0]
     for i, (name, interval) in enumerate(found.items()):
         colour = style.HUM if name.startswith("attention") else style.ranker_colour(name)
-        axis.plot([interval.low, interval.high], [i, i], color=style.MUTED, linewidth=6, solid_capstyle="round")
-        axis.plot(interval.value, i, "o", color=colour, markersize=9)
-        axis.annotate(f"{interval.value:.2f}", (interval.value, i), (0, 9), textcoords="offset points", ha="center")
+        style.interval(axis, i, interval, colour)
     axis.axvline(chance, color=style.INK, linestyle="--", linewidth=1)
     axis.set_yticks(range(len(found)), list(found))
     axis.set_ylim(len(found) - 0.4, -0.6)
@@ -121,10 +117,8 @@ def transfer(curves: Mapping[str, Sequence[tuple[int, Interval]]], chance: float
     figure, axes = style.canvas(claim.replace(": ", ":\n", 1), look, size=(10, 4.2))
     axis = axes[0, 0]
     for i, (name, points) in enumerate(curves.items()):
-        colour, k = style.SEVERAL[i % len(style.SEVERAL)], [one for one, _ in points]
-        low, high = [one.low for _, one in points], [one.high for _, one in points]
-        axis.fill_between(k, low, high, color=colour, alpha=0.12, linewidth=0)
-        axis.plot(k, [one.value for _, one in points], color=colour, marker="o", label=name)
+        k, found = [one for one, _ in points], [one for _, one in points]
+        style.band(axis, k, found, style.SEVERAL[i % len(style.SEVERAL)], name)
     axis.axhline(chance, color=style.INK, linestyle="--", linewidth=1)
     axis.set_xscale("log")
     axis.set_xticks(k, [str(one) for one in k])

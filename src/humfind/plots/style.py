@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -11,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
+
+from humfind.metrics import Interval
 
 HUM, SONG, WRONG = "#e4572e", "#2364aa", "#8d6a9f"
 INK, CAPTION, MUTED = "#22272e", "#5a6472", "#b8bec7"
@@ -88,6 +91,20 @@ def ranker_colour(name: str) -> str:
 
 def split_colour(name: str) -> str:
     return SPLITS.get(name, OTHER)
+
+
+def band(axes: Axes, x: Sequence[float], found: Sequence[Interval], colour: str, label: str) -> None:
+    """A line of figures with their intervals around it."""
+    low, high = [one.low for one in found], [one.high for one in found]
+    axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.plot(x, [one.value for one in found], color=colour, marker="o", label=label)
+
+
+def interval(axes: Axes, row: int, found: Interval, colour: str, face: str = "") -> None:
+    """A figure with its interval, on a row of its own. face: of the dot, where it is another."""
+    axes.plot([found.low, found.high], [row, row], color=MUTED, linewidth=6, solid_capstyle="round")
+    axes.plot(found.value, row, "o", color=colour, mfc=face or colour, mew=2, markersize=9, clip_on=False, zorder=3)
+    axes.annotate(f"{found.value:.2f}", (found.value, row), (0, 9), textcoords="offset points", ha="center")
 
 
 def broken(line: np.ndarray, shown: np.ndarray, jump: float) -> np.ndarray:

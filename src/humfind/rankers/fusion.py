@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import RankConfig
-from humfind.rankers.by_evalue import ranking_of
+from humfind.rankers.best_recording import ranking_of
 from humfind.rankers.dtw.ranker import Dtw, Evidence
 from humfind.rankers.sequence import Windowed, WindowSequence
 from humfind.rankers.window_matching import Projected
@@ -42,7 +42,7 @@ class Fusion:
     def rank(self, query: Query, k: int) -> Ranking:
         aligned, ordered = self.witnesses(query)
         log_e = self.weigh(aligned, ordered)
-        ranking = ranking_of(query, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
+        ranking = ranking_of(query.name, self.songs, log_e, k, lambda row: self.dtw.match(query, row, aligned))
         best = np.full(len(self.songs.music_ids), np.inf)
         np.minimum.at(best, self.songs.recording_song, log_e)
         chance = probabilities(best, self.none(query))

@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.rankers.by_evalue import Songs, ranking_of
+from humfind.rankers.best_recording import Songs, ranking_of
 from humfind.rankers.dtw.pitch_sequence import CandidateRegions, ends_of
 from humfind.rankers.null_model import (
     BLOCK_S,
@@ -85,7 +85,7 @@ class WindowSequence:
         def match(row: int) -> Match:
             return self._match(pieces[best[row]], row, found[best[row]][1][row])
 
-        return ranking_of(query, self.songs, together([log_e for log_e, _ in found]), k, match)
+        return ranking_of(query.name, self.songs, together([log_e for log_e, _ in found]), k, match)
 
     def evidence(self, query: Query) -> NDArray[np.float64]:
         """(recordings,) log E-values. A long hum may repeat, pause and go on elsewhere: it is where its best piece

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -12,18 +11,8 @@ from rapidfuzz.process import cdist
 from humfind.config import RankConfig
 from humfind.melody import wavelet_string
 from humfind.melody.contour import at_tempo, semitones_to_hz
-from humfind.types import Answer, Contour, InputError, Ints, Match, Query, Ranking
-
-
-class Songs(Protocol):
-    """What is needed of an index."""
-
-    @property
-    def music_ids(self) -> tuple[str, ...]: ...
-    @property
-    def contours(self) -> tuple[Contour | None, ...]: ...
-    @property
-    def recording_song(self) -> Ints: ...
+from humfind.rankers.best_recording import Songs, ranking_of
+from humfind.types import Contour, InputError, Match, Query, Ranking
 
 
 class Wavelet:
@@ -59,16 +48,7 @@ class Wavelet:
             for row, (score, start) in enumerate(nearest_stretch(hummed, self.strings, self.config.places)):
                 if score > best[row]:
                     best[row], place[row] = score, (start, tempo)
-        first: dict[int, int] = {}
-        for row in np.argsort(-best, kind="stable").tolist():  # the best recording of each song
-            first.setdefault(int(self.songs.recording_song[row]), row)
-        ids = self.songs.music_ids
-        order = sorted(first, key=lambda song: (-best[first[song]], ids[song]))[:k]
-        answers = [
-            Answer(ids[song], float(best[first[song]]), match=self._match(hum, first[song], *place[first[song]]))
-            for song in order
-        ]
-        return Ranking(name, tuple(answers))
+        return ranking_of(name, self.songs, -best, k, lambda row: self._match(hum, row, *place[row]))
 
     def _match(self, hum: Contour, row: int, start: int, tempo: float) -> Match:
         """Where the stretch lies; key: the middle distance between what is sung in both."""

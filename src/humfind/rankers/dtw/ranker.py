@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.config import DtwConfig
-from humfind.rankers.by_evalue import Songs, ranking_of
+from humfind.rankers.best_recording import Songs, ranking_of
 from humfind.rankers.dtw import kernel
 from humfind.rankers.dtw.kernel import FREE, KEYS, PITCHES, ROOM, UNREACHED
 from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, ends_of, near, pitch_sequence_of
@@ -169,7 +169,7 @@ class Dtw:
 
     def rank(self, query: Query, k: int) -> Ranking:
         evidence = self.evidence(query)
-        return ranking_of(query, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
+        return ranking_of(query.name, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
     def evidence(
         self, query: Query, places: CandidateRegions | None = None, prior: NDArray[np.float64] | None = None
