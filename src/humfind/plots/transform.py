@@ -44,7 +44,7 @@ def durations(lengths_s: Mapping[str, np.ndarray]) -> Figure:
     groups = list(lengths_s.items())
     total = sum(float(values.sum()) for _, values in groups)
     middles = ", ".join(f"{name} {np.median(values):.0f} s" for name, values in groups)
-    claim = f"{total / 60:.0f} minutes of audio; at the median: {middles}"
+    claim = f"{total / 60:.0f} minutes of audio; at the median:\n{middles}"
     figure, axes = style.canvas(claim, "The dashed line is the median.", 1, len(groups), size=(10, 3.2))
     for axis, (name, values) in zip(axes[0], groups, strict=True):
         colour = style.HUM if "hum" in name else style.SONG
