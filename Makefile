@@ -20,19 +20,19 @@ test: $(READY)  ## set up, then lint, type check and test
 test-all: $(READY) $(ALL_READY)  ## every test: the slow ones, and those of the extras, in an environment of their own
 	$(ALL)/bin/python -m pytest -m "slow or not slow"
 
-$(READY): requirements.txt requirements-soundfont.txt pyproject.toml
+$(READY): requirements.txt requirements-no-deps.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || \
 	  { echo "$(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements-soundfont.txt
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-no-deps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(ALL_READY): requirements.txt requirements-soundfont.txt pyproject.toml $(READY)
+$(ALL_READY): requirements.txt requirements-no-deps.txt pyproject.toml $(READY)
 	$(PYTHON) -m venv $(ALL)
 	$(ALL)/bin/python -m pip install --quiet -r requirements.txt
-	$(ALL)/bin/python -m pip install --quiet --no-deps -r requirements-soundfont.txt
+	$(ALL)/bin/python -m pip install --quiet --no-deps -r requirements-no-deps.txt
 	$(ALL)/bin/python -m pip install --quiet --no-build-isolation --editable ".[crepe]"
 	@touch $@
 

@@ -8,7 +8,7 @@ the lead sung by a simulated open voice or played by an instrument of TimGM6mb, 
 soundfont (chords by rule, bass, drums). Hums: simulated, 9 to 14 s, as 16 kHz wav. A row a tracker and kind of lead:
 raw pitch and overall accuracy of the tracked line by mir_eval, MRR@10 of ``fusion`` with ``--model pretrained`` from
 the wav files of the hums, and processor seconds a second of music. pip install mir_eval; pip
-install --no-deps -r requirements-soundfont.txt; and for tracker basic-pitch, pip install --no-deps basic-pitch==0.4.0.
+install --no-deps -r requirements-no-deps.txt; and for tracker basic-pitch, pip install --no-deps basic-pitch==0.4.0.
 More trackers: ``salience``, the network of ``mix`` alone; ``mix and salience``, both lines of each song in the index.
 """
 

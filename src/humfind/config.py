@@ -18,6 +18,7 @@ RANKER_NAMES = (
     "fusion",
     "wavelet",
 )  # of humfind.rankers, which takes a second to import
+INDEX_PARTS = ("melody", "sound")  # of an index
 # of recordings: what libsndfile reads, and what the ffmpeg libraries do
 SOUNDFILE_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
 CONTAINER_SUFFIXES = frozenset(
@@ -397,6 +398,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "split": ("public_test", "private_test"),
     "ranker": RANKER_NAMES,
     "lead": ("both", "sung", "played"),
+    "parts": INDEX_PARTS,
 }
 LARGEST_SEED = 2**63 - 1
 RANGES: dict[str, tuple[float, float]] = {

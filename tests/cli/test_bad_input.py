@@ -747,7 +747,7 @@ def test_a_missing_library_is_told(world, module):
 
 
 def test_an_old_python_is_told(tmp_path):
-    for name in ("Makefile", "requirements.txt", "requirements-soundfont.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "requirements-no-deps.txt", "pyproject.toml"):
         shutil.copy(REPOSITORY / name, tmp_path)
     old = write_text(tmp_path / "old", "#!/bin/sh\nexit 1\n")  # as its check of the version ends
     old.chmod(0o755)

@@ -86,3 +86,14 @@ def _windows(spectrogram: Spectrogram, config: ContourConfig) -> Windows:
         tempo_ratio=ratios,
         key=np.zeros(len(ratios), np.float32),
     )
+
+
+def compressed_mel(samples: Floats, rate_hz: int, fft: int, hop: int, bands: int) -> Floats:
+    """log10(1 + 10,000 * power) in mel bands, as networks for tagging music read it: (frames, bands) float32.
+
+    A frame every ``hop`` samples, ``fft`` samples long, the first at sample 0; none beyond the end.
+    """
+    from librosa.feature import melspectrogram
+
+    power = melspectrogram(y=samples, sr=rate_hz, n_fft=fft, hop_length=hop, n_mels=bands, center=False)
+    return np.ascontiguousarray(np.log10(1 + 10_000 * power).T, dtype=np.float32)

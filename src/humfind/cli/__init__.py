@@ -210,17 +210,29 @@ def index(
     model: Checkpoint = "",
     tracker: Tracker = "",
     engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivf for many songs")] = "",
+    parts: Annotated[str, typer.Option(help="melody: to hum at | sound: for tags | melody,sound")] = "melody",
 ) -> None:
     """Build an index of songs, from a data set or a folder; given again, what has not changed is taken over."""
-    _require_limits()
-    from humfind.config import IndexConfig
-    from humfind.retrieval.indexing import write_index
+    from humfind.config import INDEX_PARTS, IndexConfig, require_valid
 
-    engine = engine or IndexConfig.engine
-    made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine)
-    _report_skipped(skipped)
-    without = f", {len(skipped)} skipped" if skipped else ""
-    say(f"{len(made.music_ids)} songs, {len(made.vectors)} windows{without}: {out}")
+    wanted = [part.strip() for part in parts.split(",")]
+    for part in wanted:
+        require_valid("parts", part)
+    _require_limits()
+    for part in (one for one in INDEX_PARTS if one in wanted):
+        if part == "melody":
+            from humfind.retrieval.indexing import write_index
+
+            made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine or IndexConfig.engine)
+            what = "windows of melody"
+        else:
+            from humfind.retrieval.sound import write_sound
+
+            made, skipped = write_sound(source, out, split)
+            what = "segments of sound"
+        _report_skipped(skipped)
+        without = f", {len(skipped)} skipped" if skipped else ""
+        say(f"{len(made.music_ids)} songs, {len(made.vectors)} {what}{without}: {out}")
 
 
 @app.command(epilog="Example: humfind search hum.m4a --index my-music --plot hum.png")
@@ -280,6 +292,24 @@ def listen(
         missing = answer([wav], index, model, rank, as_json, plot, play)
     if missing:
         raise typer.Exit(2)
+
+
+@app.command(epilog="Example: humfind tag slow piano --index my-music")
+def tag(
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="tags, or words of titles and artists")],
+    index: Annotated[Path, typer.Option(help="index folder that has a sound part")],
+    top: Top = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Find songs by words: genre, instrument, mood, era, voice, tempo."""
+    from humfind.index.sound import load_sound
+
+    _require_limits()
+    songs = load_sound(index)
+    from humfind.cli.searching import answer_words
+
+    with _uncollected():
+        answer_words(" ".join(words), songs, top, as_json)
 
 
 @app.command(epilog="Example: humfind predict DATA --model pretrained --out submission.csv")

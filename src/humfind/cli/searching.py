@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ def answer(
     # the hums are tracked there while the index is read here
     with ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
         queries = pool.submit(load_queries, hums, index, model)
+        from humfind.index.sound import tags_of
         from humfind.retrieval.answers import search_files, verdict_of
 
         found, searched, reasons = search_files(hums, index, model, rank, queries.result)
@@ -41,11 +42,12 @@ def answer(
         raise InputError(reasons[0])
     for reason in reasons:
         say(f"humfind: {printable(reason)}", error=True)
+    tags = tags_of(index)
     if as_json:
-        rows = [verdict_of(one.ranking, found) for one in searched]
+        rows = [verdict_of(one.ranking, found, tags) for one in searched]
         print(to_json(rows if len(hums) > 1 else rows[0]))
     else:
-        say("\n\n".join(_text(one, found, len(hums) > 1) for one in searched))
+        say("\n\n".join(_text(one, found, tags, len(hums) > 1) for one in searched))
     if plot is not None:
         for one in searched:
             path = plot if len(hums) == 1 else plot / f"{one.hum.stem}.png"
@@ -57,12 +59,23 @@ def answer(
     return len(reasons)
 
 
-def _text(one: Searched, index: Index, named: bool) -> str:
+def answer_words(words: str, songs: Index, top: int, as_json: bool = False) -> None:
+    """Print the songs of a sound part that fit the words. Raises InputError for words that nothing has."""
+    from humfind.encoders.sound import SoundEncoder
+    from humfind.retrieval.answers import table_of, verdict_of
+    from humfind.retrieval.words import WordSearcher
+
+    ranking = WordSearcher.of(songs, SoundEncoder()).search(words, top)
+    tags = {song.music_id: song.tags for song in songs.songs}
+    say(to_json(verdict_of(ranking, songs, tags)) if as_json else table_of(ranking, songs, tags))
+
+
+def _text(one: Searched, index: Index, tags: Mapping[str, Sequence[str]], named: bool) -> str:
     """The verdict and the table, below the hum's name where there are several."""
     from humfind.retrieval.answers import sentence_of, table_of
 
     heading = f"{printable(one.hum.name)}:" if named else ""
-    return "\n".join(filter(None, (heading, sentence_of(one.ranking, index), table_of(one.ranking, index))))
+    return "\n".join(filter(None, (heading, sentence_of(one.ranking, index), table_of(one.ranking, index, tags))))
 
 
 def draw(one: Searched, index: Index, path: Path) -> None:

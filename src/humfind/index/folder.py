@@ -1,8 +1,8 @@
 """The index: songs, where their windows lie, the windows' vectors, the songs' contours.
 
 As a folder: index.json (format version, model, config, tracker, engine, counts, names of the parts) and five parts:
-songs (id, title, source, checksum, length_s; a row a recording), windows (recording, start_s, length_s, key; a row a
-vector), vectors, contours (semitones, voiced, frame_s; a row a recording), and what the engine keeps.
+songs (id, title, source, checksum, length_s, tags ...; a row a recording), windows (recording, start_s, length_s, key;
+a row a vector), vectors, contours (semitones, voiced, frame_s; a row a recording), and what the engine keeps.
 ``humfind.index.parts`` says how a reader sees the old index, the new one or none. What is read is checked: an index may
 come from anywhere.
 """
@@ -44,6 +44,7 @@ SCHEMAS = {
             ("source", pa.string()),
             ("checksum", pa.string()),
             ("length_s", pa.float64()),
+            ("tags", pa.list_(pa.string())),
         ]
     ),
     "windows": pa.schema(
@@ -58,7 +59,7 @@ SCHEMAS = {
 @dataclass(frozen=True)
 class Song:
     """One recording of a song; a song may have several. music_id: in normal form. source: the path of the file, or a
-    name in a store. checksum: sha256 of what the contour came from."""
+    name in a store. checksum: sha256 of what its vectors came from. tags: what fits it best, by its sound."""
 
     music_id: str
     title: str = ""
@@ -67,6 +68,7 @@ class Song:
     source: str = ""
     checksum: str = ""
     length_s: float = 0.0
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "music_id", normal_form(self.music_id))
@@ -314,6 +316,16 @@ class Index:
             raise InputError(f"{folder}: was built with {made}, not with this model; build it again")
 
 
+def songs_at(folder: Path) -> tuple[Song, ...]:
+    """The songs of an index folder alone. Raises InputError as ``Index.load`` does."""
+    with open_version(folder) as (about, files):
+        table = read_table(files["songs"], SCHEMAS["songs"], about["recordings"])
+        try:
+            return _songs(table)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"{folder}: {error}; build it again") from error
+
+
 def _contour_table(contours: Sequence[Contour | None]) -> pa.Table:
     """A row each, empty where there is none."""
     without = pa.array([contour is None for contour in contours])
@@ -355,7 +367,7 @@ def _songs(table: pa.Table) -> tuple[Song, ...]:
     _require_full("songs", table)
     _require_within("songs: length_s", table["length_s"].to_numpy(), 0, LONGEST_S)
     rows = table.rename_columns(["music_id", *table.column_names[1:]]).to_pylist()
-    return tuple(Song(**row) for row in rows)
+    return tuple(Song(**{**row, "tags": tuple(row["tags"])}) for row in rows)
 
 
 def _windows(table: pa.Table) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ from humfind.runtime.files import atomic_write_json, read_json, require_regular_
 from humfind.runtime.lock import lock_path, writing
 from humfind.types import InputError
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 ABOUT = "index.json"
 ENDINGS = {
     "songs": ".parquet", "windows": ".parquet", "contours": ".parquet", "vectors": ".npy", "engine": ".safetensors",
@@ -35,6 +35,7 @@ ENDINGS = {
 NAMES = {part: re.compile(rf"{part}-([0-9a-f]{{16}}){re.escape(ending)}") for part, ending in ENDINGS.items()}
 FORMAT_2 = frozenset({"songs.parquet", "windows.parquet", "contours.parquet", "vectors.faiss"})  # its fixed names
 STAGING = ".humfind-unfinished"  # a version on its way; what a kill leaves of it is cleared by the next writer
+SOUND = "sound"  # within an index: the part that knows how songs sound, an index of its own
 F0 = "f0"  # the store of an audio folder's f0, kept so that a second run tracks only what is new
 TRIES, PAUSE_S = 25, 0.02  # to open a version that is being replaced
 # A column that repeats itself takes next to nothing on the disk: so many bytes of memory are always granted, and so
@@ -42,6 +43,7 @@ TRIES, PAUSE_S = 25, 0.02  # to open a version that is being replaced
 FREE_BYTES, BYTES_A_BYTE = 256 * 2**20, 512
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 Write = Callable[[Path], object]
+_KINDS = {F0, STAGING, SOUND}  # what may lie in the folder of an index before its index.json does
 
 
 def index_folder(out: Path, source: Path | None = None) -> Path:
@@ -72,8 +74,20 @@ def _require_ours(folder: Path, other: str) -> None:
         about = _about_of(folder)
         if not {"format_version", "model_checksum"} <= set(about):
             raise InputError(f"{folder / ABOUT}: not an index's; remove it, or {other}")
-    elif names - {F0, lock_path(folder / F0).name, STAGING} or (F0 in names and not _is_store(folder / F0)):
+    elif names - _KINDS - {lock_path(folder / kind).name for kind in _KINDS} or not _is_part(names, folder):
         raise InputError(f"{folder}: holds something else than an index; {other}")
+
+
+def _is_part(names: set[str], folder: Path) -> bool:
+    """Whether what an index without melodies may hold is of one: an interrupted run's f0 store, the sound part."""
+    if SOUND in names and not _is_index(folder / SOUND):
+        return False
+    return F0 not in names or _is_store(folder / F0)
+
+
+def _is_index(folder: Path) -> bool:
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else {""}
+    return "model_checksum" in _about_of(folder) or not names - {STAGING}
 
 
 def _is_store(folder: Path) -> bool:

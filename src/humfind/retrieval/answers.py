@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from humfind.retrieval.query import HumQueries, load_queries
 from humfind.runtime.printable import printable
 from humfind.types import InputError, Query, Ranking
 
+SongTags = Mapping[str, Sequence[str]]  # by music_id
 WIDEST = 34  # letters of a column, so that a table of six fits a terminal
 
 
@@ -58,9 +59,10 @@ def search_files(
     return found, searched, [reason for reason in made.queries if isinstance(reason, str)]
 
 
-def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:
+def answers_of(ranking: Ranking, index: Index, tags: SongTags | None = None) -> list[dict[str, Any]]:
     """A ranking as plain JSON values, with what is known of each song; seconds and semitones to two decimals."""
     answers = []
+    tags = tags or {}
     for answer in ranking.answers:
         row: dict[str, Any] = asdict(answer)
         if answer.match:
@@ -68,15 +70,21 @@ def answers_of(ranking: Ranking, index: Index) -> list[dict[str, Any]]:
             row["match"] = places | {"path": [[round(at, 2) for at in step] for step in answer.match.path.tolist()]}
         song = index.song(answer.music_id)
         about = {"title": song.title, "artist": song.artist, "album": song.album, "path": song.source}
-        answers.append({"music_id": answer.music_id} | about | row)
+        named = {"tags": list(tags[answer.music_id])} if answer.music_id in tags else {}
+        answers.append({"music_id": answer.music_id} | about | named | row)
     return answers
 
 
-def verdict_of(ranking: Ranking, index: Index) -> dict[str, Any]:
+def verdict_of(ranking: Ranking, index: Index, tags: SongTags | None = None) -> dict[str, Any]:
     """A ranking as plain JSON values: the hum, the verdict with the probability that its song is in the index at all
     (both null where the ranker is not calibrated), the answers."""
     here = None if ranking.here is None else round(ranking.here, 4)
-    return {"query": ranking.query, "verdict": ranking.verdict, "here": here, "answers": answers_of(ranking, index)}
+    return {
+        "query": ranking.query,
+        "verdict": ranking.verdict,
+        "here": here,
+        "answers": answers_of(ranking, index, tags),
+    }
 
 
 def sentence_of(ranking: Ranking, index: Index) -> str:
@@ -96,10 +104,12 @@ def sentence_of(ranking: Ranking, index: Index) -> str:
     )
 
 
-def table_of(ranking: Ranking, index: Index) -> str:
-    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song, and the probability, or
-    the score where the ranker is not calibrated."""
-    rows = [("", "song", "title", "where", "key", "score" if ranking.here is None else "probability")]
+def table_of(ranking: Ranking, index: Index, tags: SongTags | None = None) -> str:
+    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song, the probability, or the
+    score where the ranker is not calibrated, and, where any are known, tags by music_id. Columns in which nothing is
+    said are left out."""
+    tags = tags or {}
+    rows = [("", "song", "title", "where", "key", "score" if ranking.here is None else "probability", "tags")]
     for rank, answer in enumerate(ranking.answers, start=1):
         where, key = "", ""
         if answer.match:
@@ -107,9 +117,11 @@ def table_of(ranking: Ranking, index: Index) -> str:
             key = f"{answer.match.semitones:+.0f}"
         title = _short(printable(index.title(answer.music_id)))
         value = answer.score if answer.probability is None else answer.probability
-        rows.append((str(rank), _short(printable(answer.music_id)), title, where, key, f"{value:.3f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        said = ", ".join(tags.get(answer.music_id, ()))
+        rows.append((str(rank), _short(printable(answer.music_id)), title, where, key, f"{value:.3f}", printable(said)))
+    filled = [column for column in range(len(rows[0])) if column < 3 or any(row[column] for row in rows[1:])]
+    widths = {column: max(len(row[column]) for row in rows) for column in filled}
+    lines = ("  ".join(row[column].ljust(widths[column]) for column in filled) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 

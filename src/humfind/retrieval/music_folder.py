@@ -64,40 +64,54 @@ def read_folder(
     one that was moved is not.
     """
     names = _names(folder, [*files.recordings, *files.melodies])
-    named = list(zip(names, files.recordings, strict=False))
     cache = F0Cache(keep) if keep else None
     of_folder = F0Config(tracker=IndexConfig.folder_tracker)
     config = f0 or (cache.config(of_folder) if cache else of_folder)
-    skipped: Skipped = list(files.skipped)
-    digests: dict[str, str] = {}  # of each name
-    stored: dict[str, Item] = {}  # by checksum
-    below = {name: file.relative_to(folder).as_posix() for name, file in named}
-    for name, file in named:
-        try:
-            digest = file_sha256(file)
-        except OSError as error:
-            skipped.append((below[name], f"cannot be read ({error.strerror})"))
-            continue
-        if (other := stored.get(digest)) is not None:
-            skipped.append((below[name], f"the same file as {other.path.removesuffix(f'/{digest}')}, which is used"))
-            continue
-        digests[name] = digest
-        stored[digest] = Item(f"{below[name]}/{digest}", None, file)
-    f0s = load_f0(list(stored.values()), KEPT_SPLIT, "song", cache, replace(config, part_size=1))
+    audible, skipped = distinct_files(files, folder)
+    stored = [Item(f"{file.relative_to(folder).as_posix()}/{digest}", None, file) for _, file, digest in audible]
+    f0s = load_f0(stored, KEPT_SPLIT, "song", cache, replace(config, part_size=1))
     by_digest = {item.stem: item for item in f0s.items}
     reasons = {stem(path): reason for path, reason in f0s.skipped}
-    skipped += [(below[name], reasons[digest]) for name, digest in digests.items() if digest not in by_digest]
-    written, songs = _written(dict(zip(names[len(named) :], files.melodies, strict=True)), folder, skipped)
-    for name, file in named:
-        if digests.get(name) in by_digest:
-            tags = read_tags(file)
-            songs[name] = Song(name, tags.title, tags.artist, tags.album, str(file.resolve()))
+    written, songs = _written(dict(zip(names[len(files.recordings) :], files.melodies, strict=True)), folder, skipped)
+    for name, file, digest in audible:
+        if digest in by_digest:
+            songs[name] = song_of(name, file)
+        else:
+            skipped.append((file.relative_to(folder).as_posix(), reasons[digest]))
     items = tuple(FolderItem(name, name, None) for name in songs)
+    digests = {name: digest for name, _, digest in audible}
 
     def f0_of(item: Item) -> F0:
         return written[item.stem] if item.stem in written else f0s.f0_of(by_digest[digests[item.stem]])
 
     return replace(f0s, items=items, f0_of=f0_of, skipped=skipped), songs
+
+
+def distinct_files(files: MusicFiles, folder: Path) -> tuple[list[tuple[str, Path, str]], Skipped]:
+    """The recordings below a folder as (id, file, checksum), each once, and those that are skipped, with why. Raises
+    InputError where two have the same id."""
+    names = _names(folder, [*files.recordings, *files.melodies])
+    skipped: Skipped = list(files.skipped)
+    found: dict[str, tuple[str, Path, str]] = {}  # by checksum
+    for name, file in zip(names, files.recordings, strict=False):
+        below = file.relative_to(folder).as_posix()
+        try:
+            digest = file_sha256(file)
+        except OSError as error:
+            skipped.append((below, f"cannot be read ({error.strerror})"))
+            continue
+        if digest in found:
+            other = found[digest][1].relative_to(folder).as_posix()
+            skipped.append((below, f"the same file as {other}, which is used"))
+            continue
+        found[digest] = (name, file, digest)
+    return list(found.values()), skipped
+
+
+def song_of(music_id: str, file: Path) -> Song:
+    """What a file's own tags say of it."""
+    tags = read_tags(file)
+    return Song(music_id, tags.title, tags.artist, tags.album, str(file.resolve()))
 
 
 def _names(folder: Path, files: list[Path]) -> list[str]:

@@ -1,6 +1,6 @@
 """Real instruments: the General MIDI soundfont that the pretty_midi package carries, played by tinysoundfont.
 
-pip install --no-deps -r requirements-soundfont.txt
+pip install --no-deps -r requirements-no-deps.txt
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 The melodies are those of ``humfind.training.pretrain``. Each clip is a stretch of one, arranged and played by
 ``humfind.synth.arrangement``. Interrupted, the same command goes on; clips are kept in FOLDER/clips.
-pip install --no-deps -r requirements-soundfont.txt
+pip install --no-deps -r requirements-no-deps.txt
 """
 
 from __future__ import annotations
