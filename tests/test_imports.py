@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "metrics": ({"types"}, {"numpy"}),
     "runtime.lock": ({"types"}, {"filelock"}),
     "runtime.pickled": (set(), {"numpy"}),
+    "runtime.tensor_bundle": (set(), {"numpy"}),
     "runtime.doctor": ({"types"}, {"packaging"}),
     "runtime": ({"types"}, set()),
     "melody.wavelet_string": (GROUND, PURE | {"pywt"}),
@@ -59,6 +60,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "f0.salience": (GROUND | {"audio"}, {"numpy", "torch", "safetensors"}),
     "f0": (GROUND | {"audio", "runtime.plugins"}, TRACKER_LIBRARIES | AUDIO | PURE),
     "encoders": (GROUND | DISK | {"melody", "runtime.plugins"}, TORCH | {"safetensors"}),
+    "encoders.musicnn": (GROUND | {"runtime.tensor_bundle"}, TORCH),
     "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
     "data.tags": (GROUND | {"audio"}, AUDIO),
     "data": (LIGHT | {"synth", "melody", "runtime.pickled"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
@@ -71,6 +73,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training.tasks.cliques": (GROUND | {"encoders", "training"}, TORCH | {"scipy"}),
     "training": (LIGHT | CORE, TORCH | {"safetensors", "tqdm"}),
     "retrieval": (LIGHT | CORE | {"training.dataset"}, TABULAR | {"tqdm"}),
+    "retrieval.sound": (LIGHT | CORE, {"numpy", "tqdm", "torch"}),
     "plots": (GROUND | {"melody"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     "labs": (LIGHT | CORE | {"synth", "training"}, TORCH | TABULAR | PURE | {"joblib"}),
     # the doors: above all others

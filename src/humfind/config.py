@@ -308,6 +308,36 @@ DEMO_SIZES: dict[str, DemoConfig] = {
 
 
 @dataclass(frozen=True)
+class TagModelConfig:
+    """Words and music in one space (2020)."""
+
+    song: str = "gated"  # what a track is known by: spec (its sound) | cf (who it stands with) | hybrid | gated (both)
+    acoustic: str = "musicnn"  # how its sound is heard: musicnn (a frozen network) | cnn (learned from log-mel)
+    words: str = "music"  # vectors of tags: music (who stands with whom) | general (English, an extra)
+    sampling: str = "balanced-weighted"  # of triplets: random | balanced | balanced-weighted
+    margin: float = 0.4  # of the triplet loss, in cosines
+    triplets: int = 128  # a batch
+    hidden: int = 512
+    dim: int = 256  # of the space
+    dropout: float = 0.5
+    channels: int = 16  # of the cnn's first layers
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=800, validate_every=200, learning_rate=1e-3, weight_decay=0.0)
+    )
+
+
+@dataclass(frozen=True)
+class TagsLabConfig:
+    """Lab tags: the material, and what is compared on it."""
+
+    table: str = ""  # MTG-Jamendo's tables (a.tsv.gz,b.tsv.gz), an MSD500-like folder; empty: tunes of the old books
+    tracks: int = 320  # tunes that are rendered
+    length_s: float = 9.0  # of each
+    least_tracks: int = 0  # of a tag; 0: a fiftieth of the tracks, a hundred at most
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class SingingLabConfig:
     """Lab singing: cover cliques, and the attention network that learns from them."""
 
@@ -399,6 +429,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "ranker": RANKER_NAMES,
     "lead": ("both", "sung", "played"),
     "parts": INDEX_PARTS,
+    "song": ("spec", "cf", "hybrid", "gated"),
+    "acoustic": ("musicnn", "cnn"),
+    "words": ("music", "general"),
+    "sampling": ("random", "balanced", "balanced-weighted"),
 }
 LARGEST_SEED = 2**63 - 1
 RANGES: dict[str, tuple[float, float]] = {
@@ -420,6 +454,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "renditions": (2, 1000),
     "length_s": (2.0, 600.0),
     "heads": (1, 64),
+    "tracks": (40, 100_000),
+    "least_tracks": (0, 10**6),
+    "triplets": (2, 10**5),
+    "dropout": (0.0, 0.95),
 }
 
 

@@ -51,7 +51,7 @@ def test_the_same_as_the_original_graph(collection):
     graph = tensorflow.Graph()
     with graph.as_default():
         tensorflow.compat.v1.import_graph_def(plain, name="")
-    weights = tensorflow.train.load_checkpoint(str(folder) + "/")
+    weights = tensorflow.compat.v1.train.NewCheckpointReader(str(folder) + "/")
     values = mels(3)
     feed = {"model/Placeholder:0": values, "model/Placeholder_2:0": False}
     variables = [op.name for op in graph.get_operations() if op.type == "VariableV2"]

@@ -115,7 +115,7 @@ def test_every_default_of_a_notebook_is_valid_and_every_rule_is_of_some_paramete
         comments = "".join(json.loads(path.read_text())["cells"][1]["source"])
         for name in set(parameters) & set(CHOICES):
             assert all(choice in comments for choice in CHOICES[name]), f"{stem}: {name}'s comment lacks a choice"
-    assert set(CHOICES) - {"device"} <= set(known)
+    assert set(CHOICES) - {"device", "parts"} <= set(known)
     assert set(RANGES) - {"weight_decay", "temperature"} <= set(known)
     for name, value in known.items():
         require_valid(name, value)

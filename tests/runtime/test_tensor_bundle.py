@@ -74,7 +74,7 @@ def test_flipped_bytes_end_in_a_value_error_or_an_answer(tmp_path):
 
 def test_the_same_as_tensorflow():
     tensorflow = pytest.importorskip("tensorflow")
-    theirs = tensorflow.train.load_checkpoint(str(FOLDER) + "/")
+    theirs = tensorflow.compat.v1.train.NewCheckpointReader(str(FOLDER) + "/")
     found = tensor_bundle.read(INDEX, DATA)
     assert set(found) == set(theirs.get_variable_to_shape_map())
     for name, value in found.items():

@@ -32,7 +32,8 @@ class Tune:
     """One printed tune. number: its number in the book, or the name of its file where tunes have files.
 
     midi: (n,) semitones as written, 0 a rest; length_q: (n,) quarter notes; order: rows of these as they
-    are played, with the repeats. printed_in: the books that hold it, more than one after merging.
+    are played, with the repeats. printed_in: the books that hold it, more than one after merging. rhythm: the kind of
+    dance that the book calls it, in lower case; composer: as the book has it; both may be empty.
     """
 
     title: str
@@ -48,6 +49,8 @@ class Tune:
     fifths: int
     minor: bool
     printed_in: tuple[str, ...] = ()
+    rhythm: str = ""
+    composer: str = ""
 
     @property
     def where(self) -> str:
@@ -122,6 +125,8 @@ def _parse_tune(text: str, book: str, number: str) -> Tune:
         tempo=_tempo((fields.get("Q") or [""])[0], hints, beat_q),
         fifths=score.fifths,
         minor=score.midi[-1] % 12 == (7 * score.fifths + 9) % 12,
+        rhythm=(fields.get("R") or [""])[0].lower(),
+        composer=(fields.get("C") or [""])[0].strip('".'),
     )
 
 

@@ -23,14 +23,14 @@ from humfind.data.abc import Tune, TuneError, parse_tune, split_tunes
 from humfind.synth import likeness
 from humfind.types import InputError, Ints
 
-PARSER_VERSION = 3  # raise it when a change here or in abc.py gives other notes: the cache is then made anew
+PARSER_VERSION = 4  # raise it when a change here or in abc.py gives other notes or texts: the cache is then made anew
 BOOKS = {
     "airdsAirs/book*": "Aird's Airs",
     "oneills1850/*": "O'Neill's Music of Ireland",
     "ryansMammoth/*": "Ryan's Mammoth Collection",
 }
 AIRD_1 = {"airdsAirs/book1": "Aird's Airs"}
-TEXTS = ("title", "book", "number", "transcriber", "bar_q", "beat_q", "tempo", "fifths", "minor")
+TEXTS = ("title", "book", "number", "transcriber", "bar_q", "beat_q", "tempo", "fifths", "minor", "rhythm", "composer")
 ARRAYS = {"midi": np.float32, "length_q": np.float32, "order": np.int64}
 
 

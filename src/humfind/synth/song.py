@@ -79,7 +79,7 @@ def arrange(melody: Melody, rng: np.random.Generator, config: SongConfig, length
     keep = begins < length_s - 0.2
     ends = np.minimum(ends, length_s)
     notes = Notes(begins[keep].astype(np.float32), ends[keep].astype(np.float32), midi[keep])
-    backing = _accompany(melody, chords, starts, rng, second_q, length_s)
+    backing = accompany(melody, chords, starts, rng, second_q, length_s)
     sung = bool(rng.random() < config.sung_share)
     return Arrangement(notes, sung, () if sung else _instruments(notes, rng, config), backing, length_s)
 
@@ -121,7 +121,7 @@ def _velocity(middle: float, level_db: float) -> int:
     return int(np.clip(round(middle * 10 ** (level_db / 40)), 1, 127))
 
 
-def _accompany(
+def accompany(
     melody: Melody,
     chords: list[tuple[int, str]],
     starts_q: list[float],

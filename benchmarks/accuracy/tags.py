@@ -1,0 +1,138 @@
+"""Words to music: which tower knows which tags, how triplets are drawn, which vectors of words.
+
+    python -m benchmarks.accuracy.tags --data FOLDER --out docs/labs/tags_tables.md
+
+FOLDER: jamendo_moodtheme.tsv.gz and jamendo_instrument.tsv.gz (MTG-Jamendo, Bogdanov et al. 2019). Tunes of the old
+books are rendered and heard on the spot. Vectors of general English need the extra ``words``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from humfind.config import TagModelConfig, TagsLabConfig, TrainConfig
+from humfind.data.importers import jamendo
+from humfind.encoders.sound import SoundEncoder
+from humfind.labs.tags import preparation, study
+from humfind.labs.tags.study import Found, Material
+from humfind.notebooks import tags as lab
+from humfind.types import InputError
+
+TRACKS, CNN_TRACKS = 960, 320
+SEED = 0
+JAMENDO = ("jamendo_moodtheme.tsv.gz", "jamendo_instrument.tsv.gz")
+
+
+def config(steps: int, **changes: object) -> TagModelConfig:
+    train = TrainConfig(steps=steps, validate_every=steps // 4, learning_rate=1e-3, weight_decay=0.0, seed=SEED)
+    return replace(TagModelConfig(train=train), **changes)
+
+
+def rows(found: Mapping[str, Found], chance: float | None = None) -> list[str]:
+    """A table: MAP and precision@10, then MAP of each category."""
+    kinds = list(next(iter(found.values())).by_category)
+    lines = ["| | MAP | P@10 | " + " | ".join(kinds) + " |", "|---|---|---|" + "---:|" * len(kinds)]
+    for name, one in found.items():
+        cells = [name, str(one.report.map), str(one.report.precision)]
+        lines.append("| " + " | ".join([*cells, *(f"{one.by_category[kind].value:.3f}" for kind in kinds)]) + " |")
+    if chance is not None:
+        lines.append(f"| random order | {chance:.3f} | | " + " | ".join("" for _ in kinds) + " |")
+    return lines
+
+
+def heading(title: str, given: Material) -> list[str]:
+    counts = ", ".join(f"{len(given.table.rows(name))} {name}" for name in preparation.SHARES)
+    return ["", f"## {title}", "", f"{len(given.table.tracks)} tracks ({counts}), {len(given.table.tags)} tags.", ""]
+
+
+def of_tunes(folder: Path) -> list[str]:
+    given = lab.make_material(TagsLabConfig(tracks=TRACKS, seed=SEED), TagModelConfig()).given
+    test = given.part("test")
+    lines = heading("Tunes of the old books", given)
+    towers = study.compare(given, study.towers(config(1600), True), folder / "towers")
+    lines += rows(towers, study.chance(test.has, given.tracks.category))
+    lines += ["", "How triplets are drawn (gated):", ""]
+    lines += rows(study.compare(given, study.samplings(config(1600)), folder / "samplings"))
+    lines += ["", "Vectors of words (gated):", ""]
+    lines += rows(words(given, config(1600), folder))
+    lines += ["", f"The sound alone, by the frozen networks or by a CNN that learns ({CNN_TRACKS} tunes):", ""]
+    few = TagsLabConfig(tracks=CNN_TRACKS, seed=SEED)
+    heard = {}
+    for acoustic in ("musicnn", "cnn"):
+        mine = lab.make_material(few, TagModelConfig(acoustic=acoustic)).given
+        learned = config(800, song="spec", acoustic=acoustic, triplets=64)
+        heard |= study.compare(mine, {acoustic: learned}, folder / "acoustic")
+    lines += rows(heard)
+    return lines + zero_shot(given)
+
+
+def words(given: Material, learned: TagModelConfig, folder: Path) -> dict[str, Found]:
+    """The same tracks, tags as music or general English has them."""
+    found = {}
+    for kind in ("music", "general"):
+        try:
+            mine = study.material(given.table, given.tracks.sound, kind, SEED)
+        except InputError as error:
+            print(error)
+            continue
+        found |= study.compare(mine, {kind: replace(learned, words=kind)}, folder / "words")
+    return found
+
+
+def zero_shot(given: Material) -> list[str]:
+    """What musicnn says of tags that it knows by name, beside nothing learned here."""
+    encoder = SoundEncoder()
+    shared = [tag for tag in given.table.tags if tag in encoder.tags]
+    part = given.part("test")
+    columns = [given.table.tags.index(tag) for tag in shared]
+    odds = encoder.log_odds(part.sound)[:, [encoder.tags.index(tag) for tag in shared]]
+    category = {tag: given.table.category[tag] for tag in shared}
+    found = study.judged(odds, part.has[:, columns], category)
+    return ["", f"musicnn's own tags, nothing learned here ({', '.join(shared)}):", "", *rows({"musicnn": found})]
+
+
+def of_jamendo(data: Path, folder: Path) -> list[str]:
+    table = preparation.prepared(jamendo.read([data / name for name in JAMENDO]), 100)
+    table = preparation.split(table, SEED)
+    preparation.require_no_leak(table)
+    given = study.material(table, np.zeros((len(table.tracks), 0), np.float32), "music", SEED)
+    test = given.part("test")
+    lines = heading("MTG-Jamendo: who stands with whom", given)
+    learned = config(3000, song="cf")
+    found = study.compare(given, study.samplings(learned), folder / "jamendo")
+    lines += rows(found, study.chance(test.has, given.tracks.category, 3))
+    lines += ["", "Vectors of words (balanced-weighted):", "", *rows(words(given, learned, folder / "jamendo"))]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", choices=("tunes", "jamendo"))
+    given = parser.parse_args()
+    lines = [
+        "# Words to music: tables",
+        "",
+        "    python -m benchmarks.accuracy.tags --data FOLDER --out docs/labs/tags_tables.md",
+    ]
+    lines += [
+        "",
+        "MAP and precision@10 over tags, on test tracks, 95 % bootstrap intervals over tags; then each category's MAP.",
+    ]
+    with TemporaryDirectory() as folder:
+        if given.only != "jamendo":
+            lines += of_tunes(Path(folder))
+        if given.only != "tunes":
+            lines += of_jamendo(given.data, Path(folder))
+    given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
