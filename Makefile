@@ -33,7 +33,7 @@ $(ALL_READY): requirements.txt requirements-no-deps.txt pyproject.toml $(READY)
 	$(PYTHON) -m venv $(ALL)
 	$(ALL)/bin/python -m pip install --quiet -r requirements.txt
 	$(ALL)/bin/python -m pip install --quiet --no-deps -r requirements-no-deps.txt
-	$(ALL)/bin/python -m pip install --quiet --no-build-isolation --editable ".[crepe]"
+	$(ALL)/bin/python -m pip install --quiet --no-build-isolation --editable ".[crepe,words]"
 	@touch $@
 
 docs: $(READY)  ## the documentation as a site, in runs/site

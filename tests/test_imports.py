@@ -61,6 +61,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "f0": (GROUND | {"audio", "runtime.plugins"}, TRACKER_LIBRARIES | AUDIO | PURE),
     "encoders": (GROUND | DISK | {"melody", "runtime.plugins"}, TORCH | {"safetensors"}),
     "encoders.musicnn": (GROUND | {"runtime.tensor_bundle"}, TORCH),
+    "encoders.minilm": (GROUND, TORCH | {"safetensors", "tokenizers"}),
     "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
     "data.tags": (GROUND | {"audio"}, AUDIO),
     "data": (LIGHT | {"synth", "melody", "runtime.pickled"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
@@ -75,6 +76,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "retrieval": (LIGHT | CORE | {"training.dataset"}, TABULAR | {"tqdm"}),
     "retrieval.sound": (LIGHT | CORE, {"numpy", "tqdm", "torch"}),
     "plots": (GROUND | {"melody"}, {"numpy", "matplotlib", "cycler", "scipy"}),
+    "labs.tags.culture": (GROUND | {"data"}, PURE | {"sklearn"}),
     "labs": (LIGHT | CORE | {"synth", "training"}, TORCH | TABULAR | PURE | {"joblib"}),
     # the doors: above all others
     "notebooks.report": (LIGHT, {"bs4", "nbconvert"}),
@@ -83,6 +85,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"papermill", "nbformat", "nbconvert"},
     ),
     "notebooks.singing": (LIGHT | CORE | {"training", "plots", "labs"}, SCREEN | {"torch"}),
+    "notebooks.tags": (LIGHT | CORE | {"training", "plots", "labs"}, SCREEN),
     "notebooks": (LIGHT | CORE | {"training", "plots"}, SCREEN),
     "kaggle.install": (set(), set()),  # runs before anything is installed
     "kaggle": (LIGHT | {"data", "retrieval", "notebooks"}, set()),

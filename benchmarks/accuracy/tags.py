@@ -35,14 +35,19 @@ def config(steps: int, **changes: object) -> TagModelConfig:
 
 
 def rows(found: Mapping[str, Found], chance: float | None = None) -> list[str]:
-    """A table: MAP and precision@10, then MAP of each category."""
-    kinds = list(next(iter(found.values())).by_category)
-    lines = ["| | MAP | P@10 | " + " | ".join(kinds) + " |", "|---|---|---|" + "---:|" * len(kinds)]
+    """A table: MAP, how much more than the first row's, precision@10, then MAP of each category."""
+    first = next(iter(found.values()))
+    kinds = list(first.by_category)
+    lines = [
+        "| | MAP | more than the first | P@10 | " + " | ".join(kinds) + " |",
+        "|---|---|---|---|" + "---:|" * len(kinds),
+    ]
     for name, one in found.items():
-        cells = [name, str(one.report.map), str(one.report.precision)]
+        more = "" if one is first else str(one.gain(first))
+        cells = [name, str(one.report.map), more, str(one.report.precision)]
         lines.append("| " + " | ".join([*cells, *(f"{one.by_category[kind].value:.3f}" for kind in kinds)]) + " |")
     if chance is not None:
-        lines.append(f"| random order | {chance:.3f} | | " + " | ".join("" for _ in kinds) + " |")
+        lines.append(f"| random order | {chance:.3f} | | | " + " | ".join("" for _ in kinds) + " |")
     return lines
 
 

@@ -500,7 +500,7 @@ def cut(path: Path) -> None:
 
 
 indexes("another model's", "not with this model; build it again", altered(model_checksum="0" * 64))
-indexes("another format's", "not of format version 4; build the index again", altered(format_version=9))
+indexes("another format's", "not of format version 5; build the index again", altered(format_version=9))
 indexes("a number for its configuration", "config is 5; build the index again", altered(config=5))
 indexes("index.json not JSON", "not JSON", lambda f: (f / "index.json").write_text("{"))
 indexes("no index.json", "not an index; build one with: humfind index", lambda f: (f / "index.json").unlink())
@@ -580,11 +580,26 @@ given("an unknown size", "size 'huge': unknown; choose one of", "demo-data", "--
 given("a parameter without a value", "-p steps: not name=value", "run", "-p", "steps")
 given("an unknown notebook parameter", "bogus: no notebook of this run has that parameter", "run", "-p", "bogus=1",
       "--data", str(REPOSITORY))  # fmt: skip
+given("an unknown part", "parts=lyrics: unknown; choose one of melody, sound", "index", "x", "--out", "y", "--parts",
+      "melody,lyrics")  # fmt: skip
+given("words for no index", "nowhere: not an index; give: humfind index FOLDER --parts sound", "tag", "rock", "--index",
+      "nowhere")  # fmt: skip
+given("an unknown lab", "lab tag: unknown; choose one of singing, tags; did you mean tags?", "labs", "tag")
 given("no Kaggle name", "--data a/b/c: not a Kaggle name; give USER/DATASET", "kaggle", "--data", "a/b/c", "--user",
       "me", "--out", "x")  # fmt: skip
 given("no Kaggle user", "give your user name", "kaggle", "--data", "a/b", "--user", "Me!", "--out", "x")
 given("an unknown kind", "kind songs: unknown; choose one of song, hum", "import", "pickle-2021", "x", "--out", "y",
       "--split", "train", "--kind", "songs")  # fmt: skip
+
+
+@case("words for an index without sound", "the command", 2, "does not know how its songs sound; give: humfind index")
+def _(world: World) -> list[str]:
+    return ["tag", "rock", "--index", str(world.index)]
+
+
+@case("the sound of what has only f0", "the command", 2, "an f0 store, which has no sound; give the recordings")
+def _(world: World) -> list[str]:
+    return ["index", str(world.store), "--out", str(world.root / "new"), "--parts", "sound"]
 
 
 @case("an unknown tracker", "the command", 2, "tracker 'bogus': unknown; choose")

@@ -169,6 +169,7 @@ def same(name: str, rows: int, **values: Any) -> pa.Table:
         "source": "",
         "checksum": "",
         "length_s": 1.0,
+        "tags": [],
         "recording": 0,
     } | values
     columns = {field: pa.array([row.get(field, 1.0)] * rows, SCHEMAS[name].field(field).type)

@@ -87,9 +87,9 @@ def edit(path, **values):
 DAMAGE = {
     "no folder": (lambda f: [file.unlink() for file in f.iterdir()], "not an index"),
     "not json": (lambda f: (f / "index.json").write_text("{"), "not JSON"),
-    "other format": (lambda f: edit(f / "index.json", format_version=99), "format version 4"),
+    "other format": (lambda f: edit(f / "index.json", format_version=99), "format version 5"),
     "parts that are null": (lambda f: edit(f / "index.json", parts=None), "parts is None"),
-    "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 4}'), "lacks"),
+    "json without counts": (lambda f: (f / "index.json").write_text('{"format_version": 5}'), "lacks"),
     "other counts": (lambda f: edit(f / "index.json", windows=3), "index.json says 3"),
     "cut parquet": (lambda f: cut(part(f, "windows")), r"windows-\w+\.parquet: not a whole"),
     "cut vectors": (lambda f: cut(part(f, "vectors")), r"vectors-\w+\.npy: not a whole"),

@@ -147,7 +147,7 @@ def test_an_index_of_the_format_before_is_built_again(tmp_path):
     for part, name in parts.items():
         (tmp_path / name).rename(tmp_path / f"{part}{'.faiss' if part == 'vectors' else '.parquet'}")
     (tmp_path / "index.json").write_text(json.dumps(about | {"format_version": 2}))
-    with pytest.raises(InputError, match="not of format version 4; build the index again"):
+    with pytest.raises(InputError, match="not of format version 5; build the index again"):
         Index.load(tmp_path)
     version(2).save(tmp_path)
     assert len(files_of(tmp_path)) == 6

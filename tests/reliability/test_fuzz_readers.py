@@ -169,7 +169,7 @@ def test_manifest(folder, values, name):
 )
 @BOUNDED
 def test_index_json(folder, values, name):
-    made = {"format_version": 4, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}, "engine": "e"}
+    made = {"format_version": 5, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}, "engine": "e"}
     made |= {"recordings": 1, "songs": 1, "windows": 1, "dim": 1}
     made["parts"] = {part: f"{part}-{'0' * 16}{ending}" for part, ending in ENDINGS.items()}
     for content in (values, made | {name: values}):

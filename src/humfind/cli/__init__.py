@@ -95,7 +95,10 @@ def run(
 
 @app.command(epilog="Example: humfind labs singing -p steps=600")
 def labs(
-    lab: Annotated[str, typer.Argument(metavar="LAB", help="singing: hums by wavelet strings and by attention")],
+    lab: Annotated[
+        str,
+        typer.Argument(metavar="LAB", help="singing: hums by wavelet strings and by attention | tags: words to music"),
+    ],
     data: Annotated[Path | None, typer.Option(help="data set [default: the tiny demo set]")] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", help="notebook parameter, name=value")] = None,
 ) -> None:
@@ -300,8 +303,11 @@ def tag(
     index: Annotated[Path, typer.Option(help="index folder that has a sound part")],
     top: Top = 10,
     as_json: AsJson = False,
+    model: Annotated[
+        str, typer.Option(help="of lab tags, for more words [default: none]", metavar="CKPT", show_default=False)
+    ] = "",
 ) -> None:
-    """Find songs by words: genre, instrument, mood, era, voice, tempo."""
+    """Find songs by words: genre, instrument, mood, era, voice, tempo, or what they are called."""
     from humfind.index.sound import load_sound
 
     _require_limits()
@@ -309,7 +315,7 @@ def tag(
     from humfind.cli.searching import answer_words
 
     with _uncollected():
-        answer_words(" ".join(words), songs, top, as_json)
+        answer_words(" ".join(words), songs, top, as_json, model)
 
 
 @app.command(epilog="Example: humfind predict DATA --model pretrained --out submission.csv")

@@ -59,14 +59,21 @@ def answer(
     return len(reasons)
 
 
-def answer_words(words: str, songs: Index, top: int, as_json: bool = False) -> None:
+def answer_words(words: str, songs: Index, top: int, as_json: bool = False, model: str = "") -> None:
     """Print the songs of a sound part that fit the words. Raises InputError for words that nothing has."""
     from humfind.encoders.sound import SoundEncoder
+    from humfind.encoders.tag_model import TagModel
     from humfind.retrieval.answers import table_of, verdict_of
     from humfind.retrieval.words import WordSearcher
 
-    ranking = WordSearcher.of(songs, SoundEncoder()).search(words, top)
-    tags = {song.music_id: song.tags for song in songs.songs}
+    trained = TagModel.load(Path(model)) if model else None
+    searcher = WordSearcher.of(songs, SoundEncoder(), trained)
+    ranking = searcher.search(words, top)
+    tags = {}
+    for song in songs.songs:
+        asked = searcher.fits(words, song.music_id)
+        others = [tag for tag in song.tags if tag not in asked]
+        tags[song.music_id] = [*(f"{tag} {chance:.2f}" for tag, chance in asked.items()), *others]
     say(to_json(verdict_of(ranking, songs, tags)) if as_json else table_of(ranking, songs, tags))
 
 

@@ -151,9 +151,9 @@ def compared_samplings(material: Material, config: TagModelConfig, folder: Path,
     """The arguments of ``plots.tags.methods``: how triplets are drawn."""
     found = study.compare(material.given, study.samplings(config), folder / "samplings", resume)
     values = {name: one.report.map for name, one in found.items()}
-    best = max(values, key=lambda name: values[name].value)
-    claim = f"{best} is best here, MAP {values[best].value:.3f}; in the original it was balanced-weighted, 0.185"
-    return values, claim
+    here = ", ".join(f"{name} {value.value:.3f}" for name, value in values.items())
+    there = ", ".join(f"{value:.3f}" for value in ORIGINAL.values())
+    return values, f"MAP here: {here}\n(the original: {there})"
 
 
 def words_compared(material: Material, config: TagModelConfig, folder: Path, resume: bool = True) -> Any:
@@ -168,9 +168,10 @@ def words_compared(material: Material, config: TagModelConfig, folder: Path, res
             missing = f"\n{error}"
             continue
         found |= study.compare(given, {kind: replace(config, words=kind)}, folder / "words", resume)
-    values = {f"vectors of {name}": one.report.map for name, one in found.items()}
-    best = max(values, key=lambda name: values[name].value)
-    return values, f"Words: {best}, MAP {values[best].value:.3f}{missing}"
+    names = {"music": "words of these tracks", "general": "general English"}
+    values = {names[kind]: one.report.map for kind, one in found.items()}
+    here = ", ".join(f"{name} {value.value:.3f}" for name, value in values.items())
+    return values, f"MAP by vectors of words: {here}{missing}"
 
 
 def nearest_tags(model: TagModel, count: int = 4) -> Any:
@@ -214,8 +215,8 @@ def zero_shot(material: Material, model: TagModel) -> tuple[dict[str, Any], str]
 
 
 def mapped(material: Material, model: TagModel, seed: int = 0) -> tuple[Floats, Floats, list[str], list[str], str]:
-    """The arguments of ``plots.tags.space``: places of test tracks and of tags on a plane, the tags' names, and each
-    track's first tag's category member."""
+    """The arguments of ``plots.tags.space``: places of test tracks and of tags on a plane, the tags' names, and what
+    each track is coloured by: its tag of the category that has most tags."""
     from sklearn.manifold import TSNE
 
     part = material.given.part("test")
@@ -223,7 +224,7 @@ def mapped(material: Material, model: TagModel, seed: int = 0) -> tuple[Floats, 
     both = np.concatenate([songs, model.tag_embeddings])
     near = min(20.0, (len(both) - 1) / 3)
     flat = TSNE(2, perplexity=near, metric="cosine", init="pca", random_state=seed).fit_transform(both)
-    kind = next(iter(model.category.values()))
+    kind = Counter(model.category.values()).most_common(1)[0][0]
     colours = []
     for row in material.given.table.rows("test"):
         mine = [tag for tag in material.given.table.tagged[row] if model.category[tag] == kind]

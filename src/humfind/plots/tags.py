@@ -14,6 +14,7 @@ from humfind.plots import style
 SOURCES = {"sound": style.SONG, "culture": style.HUM, "both, concatenated": style.MUTED, "both, gated": style.INK}
 SHOWN = 40  # tags, at most
 CLOUD = 8  # colours of tracks, at most
+PALETTE = (*style.CYCLE, *style.SEVERAL)
 
 
 def counts(groups: Mapping[str, Mapping[str, int]], claim: str) -> Figure:
@@ -24,7 +25,7 @@ def counts(groups: Mapping[str, Mapping[str, int]], claim: str) -> Figure:
     kinds = list(dict.fromkeys(kind for kind, _, _ in rows))
     for kind in kinds:
         mine = [i for i, row in enumerate(rows) if row[0] == kind]
-        axis.barh(mine, [rows[i][2] for i in mine], color=style.CYCLE[kinds.index(kind) % len(style.CYCLE)], label=kind)
+        axis.barh(mine, [rows[i][2] for i in mine], color=PALETTE[kinds.index(kind) % len(PALETTE)], label=kind)
     axis.set_yticks(range(len(rows)), [tag for _, tag, _ in rows], fontsize=8)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
@@ -109,14 +110,17 @@ def space(songs: np.ndarray, tags: np.ndarray, names: Sequence[str], colours: Se
     figure, axes = style.canvas(claim, look, size=(10, 6.4))
     axis = axes[0, 0]
     common = [name for name, _ in sorted(_count(colours).items(), key=lambda one: (-one[1], one[0]))][:CLOUD]
-    palette = (*style.CYCLE, *style.SEVERAL)
     for name in dict.fromkeys([*common, "others"]):
         mine = [one == name or (name == "others" and one not in common) for one in colours]
         if any(mine):
-            colour = style.MUTED if name in ("others", "none") else palette[common.index(name)]
+            colour = style.MUTED if name in ("others", "none") else PALETTE[common.index(name)]
             axis.plot(*songs[mine].T, "o", color=colour, alpha=0.75, markersize=5, markeredgewidth=0, label=name)
     for (x, y), name in zip(tags, names, strict=True):
         axis.text(x, y, style.plain(name), fontsize=8, ha="center", va="center", color=style.INK)
+    every = np.concatenate([songs, tags])
+    axis.update_datalim(every)
+    axis.margins(0.08)
+    axis.autoscale_view()
     axis.set_xticks([])
     axis.set_yticks([])
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)

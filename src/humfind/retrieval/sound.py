@@ -74,6 +74,14 @@ def song_odds(index: Index, encoder: SoundEncoder) -> Floats:
     return np.log(mean / (1 - mean)).astype(np.float32)
 
 
+def song_means(index: Index) -> Floats:
+    """(songs, 400): the mean vector of all segments of each of ``index.music_ids``."""
+    count = np.bincount(index.window_song, minlength=len(index.music_ids))
+    total = np.zeros((len(count), index.vectors.dim))
+    np.add.at(total, index.window_song, index.vectors[:])
+    return (total / count[:, None]).astype(np.float32)
+
+
 def segments(blocks: Iterator[Floats]) -> Iterator[Floats]:
     """A recording's samples at musicnn's rate, in blocks -> mel segments (187, 96). What is left at the end counts
     where it is half a segment, or all that there is; it is repeated until it fills one."""
@@ -87,6 +95,8 @@ def segments(blocks: Iterator[Floats]) -> Iterator[Floats]:
 
 def _files(source: Path, split: str) -> tuple[list[tuple[Song, Path, str]], Skipped]:
     """(song, file, checksum) of every recording."""
+    if (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file():
+        raise InputError(f"{source}: an f0 store, which has no sound; give the recordings that it was made of")
     if (source / "train" / "train_meta.csv").is_file() or (source / split).is_dir():
         loaded = load_split(source, split)
         items = [(item, item.audio) for item in loaded.songs if item.audio is not None]

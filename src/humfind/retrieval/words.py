@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from humfind.encoders import minilm
 from humfind.encoders.sound import SAME, SoundEncoder
+from humfind.encoders.tag_model import TagModel
 from humfind.index import Index
-from humfind.retrieval.sound import song_odds
+from humfind.retrieval.sound import song_means, song_odds
 from humfind.types import Answer, Floats, InputError, Ranking, did_you_mean
 
 NAMED = 3.0  # what a word in a song's title, artist or album counts, where a tag counts its standard score
@@ -44,23 +47,37 @@ def parse(words: str, tags: Sequence[str]) -> tuple[list[str], list[str]]:
 
 @dataclass(frozen=True)
 class WordSearcher:
-    """Searches the songs of a sound part. odds: (songs, tags), by ``song_odds``."""
+    """Searches the songs of a sound part. odds: (songs, tags), what speaks for each; of the first ``probable`` the log
+    odds. model, songs: a network that knows more words, and the songs in its space."""
 
     index: Index
     tags: tuple[str, ...]
     odds: Floats
+    probable: int = 0
+    model: TagModel | None = None
+    songs: Floats | None = None
 
     @classmethod
-    def of(cls, index: Index, encoder: SoundEncoder) -> WordSearcher:
-        """Raises InputError where another encoder made the index."""
+    def of(cls, index: Index, encoder: SoundEncoder, model: TagModel | None = None) -> WordSearcher:
+        """model: a network of lab tags that knows a track by its sound alone; its tags are known too, where the encoder
+        has not the like. Raises InputError where another encoder made the index, and for another kind of model."""
         if index.info.model_checksum != encoder.checksum:
             raise InputError("index: its sounds were read by another network; build the part again: --parts sound")
-        return cls(index, encoder.tags, song_odds(index, encoder))
+        odds = song_odds(index, encoder)
+        if model is None:
+            return cls(index, encoder.tags, odds, len(encoder.tags))
+        if (model.config.song, model.config.acoustic) != ("spec", "musicnn"):
+            raise InputError("model: needs more than the sound part has; train one with song=spec and acoustic=musicnn")
+        songs = model.embed_songs(song_means(index), np.zeros((len(odds), 0), np.float32))
+        new = [column for column, tag in enumerate(model.tags) if tag not in encoder.tags]
+        tags = (*encoder.tags, *(model.tags[column] for column in new))
+        every = np.concatenate([odds, model.scores(songs)[:, new]], axis=1)
+        return cls(index, tags, every, len(encoder.tags), model, songs)
 
     def search(self, words: str, k: int) -> Ranking:
         """The k songs that fit best: by the mean, over the tags named, of how far a song lies above the library's
-        average; words that are no tag count where a title, artist or album has them. Raises InputError where there
-        are no words, and for a word that is neither."""
+        average; words that are no tag count where a title, artist or album has them, or, where the model has general
+        English, by their meaning. Raises InputError where there are no words, and for a word that is neither."""
         tags, rest = parse(words, self.tags)
         if not tags and not rest:
             raise InputError(f"words: none; give one or more of: {', '.join(self.tags)}")
@@ -70,14 +87,26 @@ class WordSearcher:
         ids = self.index.music_ids
         return Ranking(words, tuple(Answer(ids[row], float(score[row])) for row in order))
 
+    def fits(self, words: str, music_id: str) -> dict[str, float]:
+        """How probable each tag of the words is in a song, of those whose probability is known."""
+        row = self.index.music_ids.index(music_id)
+        columns = [self.tags.index(tag) for tag in parse(words, self.tags)[0]]
+        return {self.tags[at]: 1 / (1 + math.exp(-float(self.odds[row, at]))) for at in columns if at < self.probable}
+
     def _standard(self, tag: str) -> np.ndarray:
-        column = self.odds[:, self.tags.index(tag)].astype(np.float64)
+        return self._above_average(self.odds[:, self.tags.index(tag)])
+
+    @staticmethod
+    def _above_average(scores: Floats) -> np.ndarray:
+        column = scores.astype(np.float64)
         spread = column.std()
         return (column - column.mean()) / spread if len(column) >= FEWEST and spread > 0 else column
 
     def _named(self, word: str) -> np.ndarray:
         wanted = plain(word)
         has = np.array([wanted in self._said[music_id] for music_id in self.index.music_ids])
+        if not has.any() and self.model is not None and self.songs is not None and self.model.config.words == "general":
+            return self._above_average(self.songs @ self.model.embed_words(minilm.embed([word]))[0])
         if not has.any():
             known = {*self.tags, *(name for names in SAME.values() for name in names)}
             hint = did_you_mean(word.casefold(), known) or f"; tags are: {', '.join(self.tags)}"

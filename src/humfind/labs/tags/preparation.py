@@ -13,13 +13,13 @@ from humfind.types import InputError
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 LEAKING = 0.9  # share of tracks that a tag and a context have in common
-IRREGULAR = {"voices": "voice", "strings": "string", "vocals": "vocal"}
+SINGULAR = {"blues"}  # words that only look like plurals
 
 
 def lemma(tag: str) -> str:
     """What spellings of a tag share: ``Hip-Hop``, ``hip hop`` and ``hiphop``; ``guitars`` and ``guitar``."""
     words = re.split(r"[^\w]+", tag.casefold())
-    return "".join(IRREGULAR.get(word, _singular(word)) for word in words if word)
+    return "".join(word if word in SINGULAR else _singular(word) for word in words if word)
 
 
 def _singular(word: str) -> str:

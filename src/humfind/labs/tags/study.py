@@ -16,10 +16,10 @@ from humfind.encoders import musicnn
 from humfind.encoders.sound import SoundEncoder
 from humfind.encoders.tag_model import TagModel
 from humfind.labs.tags import culture, words
-from humfind.metrics import Interval, SetReport
+from humfind.metrics import Interval, SetReport, bootstrap
 from humfind.retrieval.sound import segments
 from humfind.training.loop import Training
-from humfind.training.tasks.tags import TaggedTracks, scores_of, tag_report, train_tags
+from humfind.training.tasks.tags import TaggedTracks, average_precisions, scores_of, tag_report, train_tags
 from humfind.types import Bools, Floats, Recording
 
 RATE_HZ, FFT, HOP, BANDS, FRAMES = 22_050, 1024, 512, 128, 173  # of a chunk for the CNN
@@ -40,11 +40,15 @@ class Material:
 
 @dataclass(frozen=True)
 class Found:
-    """One model on the test tracks. scores: (tracks, tags)."""
+    """One model on the test tracks. average_precision: of each tag."""
 
     report: SetReport
     by_category: dict[str, Interval]
-    scores: Floats
+    average_precision: Floats
+
+    def gain(self, other: Found) -> Interval:
+        """How much better than another on the same tracks and tags: the mean difference, tag by tag."""
+        return bootstrap(self.average_precision.astype(np.float64) - other.average_precision)
 
 
 def material(table: TagTable, sound: Floats, word_vectors: str, seed: int = 0) -> Material:
@@ -91,7 +95,7 @@ def judged(scores: Floats, has: Bools, category: Mapping[str, str]) -> Found:
         columns = [column for column, tag in enumerate(tags) if category[tag] == kind]
         mine = tuple(tags[column] for column in columns)
         by_category[kind] = tag_report(scores[:, columns], has[:, columns], mine).map
-    return Found(tag_report(scores, has, tags), by_category, scores)
+    return Found(tag_report(scores, has, tags), by_category, average_precisions(scores, has))
 
 
 def compare(

@@ -141,6 +141,16 @@ def tag_report(scores: Floats, has: Bools, tags: tuple[str, ...]) -> SetReport:
     return set_report(ranked, right, len(has), PRECISION_AT)
 
 
+def average_precisions(scores: Floats, has: Bools) -> Floats:
+    """Of each tag that some track has, in order: to compare two models tag by tag. scores, has: (tracks, tags)."""
+    found = []
+    for column in np.flatnonzero(has.any(axis=0)):
+        order = np.argsort(-scores[:, column], kind="stable")
+        right = np.flatnonzero(has[order, column]) + 1
+        found.append(np.mean(np.arange(1, len(right) + 1) / right))
+    return np.array(found, np.float32)
+
+
 def train_tags(
     learned: TaggedTracks,
     held_out: TaggedTracks,
