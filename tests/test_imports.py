@@ -48,6 +48,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "melody": (GROUND, PURE),
     "audio.separate": (GROUND | {"audio", "runtime.pickled"}, {"numpy", "torch"}),
     "audio.mel": (GROUND | {"melody", "audio"}, PURE | {"librosa"}),
+    "audio.tonality": (GROUND, PURE | {"librosa"}),
     "audio": (GROUND | {"melody"}, AUDIO | PURE),
     "synth.soundfont": (GROUND, {"numpy", "tinysoundfont"}),
     "synth": (GROUND | {"melody"}, PURE),

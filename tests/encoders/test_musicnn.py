@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from humfind.audio.load import resample
+from humfind.audio.tonality import MAJOR, MINOR, mode_strengths, strengths
 from humfind.encoders import musicnn
 from humfind.encoders.musicnn import TAGS, Musicnn
-from humfind.encoders.sound import SAME, SoundEncoder
+from humfind.encoders.sound import MODES, SAME, Segment, SoundEncoder
 from humfind.retrieval.sound import segments
 from humfind.synth.soundfont import RATE_HZ, Played, Soundfont
 from humfind.types import InputError, Recording
@@ -80,9 +81,9 @@ def test_it_names_the_instrument_that_plays(encoder):
 
 
 def test_a_segment_is_the_same_alone_and_among_others(encoder):
-    many = mels(7)
-    together = encoder.embed(list(many)).vectors
-    assert together.shape == (7, 400)
+    many = [Segment(mel, np.array([0.5, 0.1 * n], np.float32)) for n, mel in enumerate(mels(7))]
+    together = encoder.embed(many).vectors
+    assert together.shape == (7, 402)
     for row in (0, 3, 6):
         assert np.array_equal(encoder.embed([many[row]]).vectors[0], together[row])
 
@@ -91,9 +92,30 @@ def test_tags_of_several_names_are_one(encoder):
     assert len(set(encoder.tags)) == len(encoder.tags)
     names = {name for group in SAME.values() for name in group}
     assert not (names - set(SAME)) & set(encoder.tags)
-    assert {name for tags in TAGS.values() for name in tags} == names & {n for t in TAGS.values() for n in t} | (
-        set(encoder.tags) - set(SAME)
-    )
+    known = {name for tags in TAGS.values() for name in tags}
+    assert known == (names & known) | (set(encoder.tags) - set(SAME) - set(MODES))
+
+
+def test_minor_is_told_from_major(encoder):
+    """Chords of both, in three keys; and silence is neither."""
+    column = encoder.tags.index("minor")
+    for root in (57, 62, 67):
+        odds = {}
+        for name, third in (("major", 4), ("minor", 3)):
+            steps = (0, third, 7, 12, 7, third)
+            played = [Played(i * 0.5, i * 0.5 + 0.48, 0, root + steps[i % 6], 100) for i in range(12)]
+            sound = np.ascontiguousarray(Soundfont().play(played, 6.0).mean(axis=1))
+            samples = resample(Recording(sound, RATE_HZ), musicnn.RATE_HZ).samples
+            odds[name] = encoder.log_odds(encoder.embed(list(segments(iter([samples])))).vectors)[:, column].mean()
+        assert odds["minor"] > 0 > odds["major"], (root, odds)
+    assert mode_strengths(np.zeros(50_000, np.float32), 16_000).tolist() == [0, 0]
+
+
+def test_a_keys_own_profile_fits_it_best():
+    for key in range(12):
+        assert strengths(np.roll(MAJOR, key))[0] == pytest.approx(1)
+        assert strengths(np.roll(MINOR, key))[1] == pytest.approx(1)
+        assert strengths(np.roll(MAJOR, key))[1] < 0.95
 
 
 def test_missing_and_damaged_weights_are_said_in_one_line(tmp_path, monkeypatch):

@@ -375,7 +375,7 @@ def test_what_is_rendered_is_what_the_tags_say(chosen):
 def test_the_material_is_split_heard_and_without_leak():
     found = lab.make_material(TagsLabConfig(tracks=40, length_s=3.0), TagModelConfig())
     given = found.given
-    assert given.tracks.sound.shape == (len(given.table.tracks), 400)
+    assert given.tracks.sound.shape == (len(given.table.tracks), 402)
     assert set(found.sounds) >= set(given.table.tracks)
     assert given.tracks.culture.shape[1] <= 200
     assert list(found.table.columns) == ["tags", "train", "validation", "test"]

@@ -52,7 +52,8 @@ def test_segments_are_the_frames_of_the_whole_recording(length):
     whole = np.log10(1 + 10_000 * power).T
     left = len(whole) % 187
     assert len(found) == max(1, len(whole) // 187 + (left >= 187 // 2))
-    for n, segment in enumerate(found):
+    for n, (segment, mode) in enumerate(found):
+        assert mode.shape == (2,)
         assert segment.shape == (187, 96)
         expected = whole[n * 187 : (n + 1) * 187]
         assert np.allclose(segment[: len(expected)], expected, atol=1e-5)
@@ -71,7 +72,7 @@ def test_only_what_is_new_is_read(music, tmp_path, monkeypatch):
     (music / "a/x.wav").unlink()
     made, _ = write(music, out)
     assert (made.music_ids, len(seen)) == (("b/x", "d", "moved"), 4)
-    assert made.vectors[:].shape == (len(made.vectors), 400)
+    assert made.vectors[:].shape == (len(made.vectors), 402)
     assert all(song.length_s == pytest.approx(5, abs=1.5) for song in made.songs)
 
 

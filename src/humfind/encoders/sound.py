@@ -1,4 +1,4 @@
-"""What a segment of a recording sounds like, as a vector, and which tags fit it: musicnn's two networks."""
+"""What a segment of a recording sounds like, as a vector, and which tags fit it: musicnn's networks, and the mode."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,11 @@ from humfind.encoders.musicnn import TAGS, Musicnn
 from humfind.types import Embeddings, Floats
 
 NAME = "musicnn"  # as an index names it
+DIM = 402
+MODES = ("major", "minor")
+# Log odds of minor: so many times how much better the best minor key fits than the best major, and more where both fit
+# alike. Fitted by ``benchmarks/accuracy/tags.py --only mode``, major and minor taken as equally likely.
+MINOR_ODDS = (12.7, 0.95)
 BATCH = 4  # segments at a time: more do not fit the cache
 # What the two collections call by several names; each is any of them.
 SAME = {
@@ -30,13 +36,22 @@ SAME = {
 }
 
 
+class Segment(NamedTuple):
+    """What is read of three seconds. mel: (187, 96), by ``audio.mel.compressed_mel``. mode: (2,), by
+    ``audio.tonality.mode_strengths``."""
+
+    mel: Floats
+    mode: Floats
+
+
 def _networks() -> dict[str, Musicnn]:
     return {collection: Musicnn(collection) for collection in TAGS}
 
 
 @dataclass(frozen=True)
 class SoundEncoder:
-    """Segments -> vectors of 400 numbers: 200 of each network. Raises InputError where their weights are missing."""
+    """Segments -> vectors of 402 numbers: 200 of each network, and how major and how minor it is. Raises InputError
+    where the networks' weights are missing."""
 
     networks: dict[str, Musicnn] = field(default_factory=_networks)
 
@@ -47,12 +62,13 @@ class SoundEncoder:
         for network in self.networks.values():
             for name, value in network.state_dict().items():
                 digest.update(name.encode() + value.numpy().tobytes())
+        digest.update(repr((MINOR_ODDS, DIM)).encode())
         return digest.hexdigest()
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Sorted; of what has several names, the one in ``SAME``."""
-        return tuple(sorted(self._columns))
+        return tuple(sorted([*self._columns, *MODES]))
 
     @cached_property
     def _columns(self) -> dict[str, list[int]]:
@@ -63,13 +79,13 @@ class SoundEncoder:
             columns.setdefault(called.get(name, name), []).append(column)
         return columns
 
-    def embed(self, mels: Sequence[Floats]) -> Embeddings:
-        """Segments, (187, 96) each, as ``audio.mel.compressed_mel`` gives them; a segment gives the same bytes alone
-        and among others."""
-        values = torch.from_numpy(np.stack(mels))
+    def embed(self, segments: Sequence[Segment]) -> Embeddings:
+        """A segment gives the same bytes alone and among others."""
+        values = torch.from_numpy(np.stack([one.mel for one in segments]))
         with torch.inference_mode():
             rows = [self._embedded(values[at : at + BATCH]) for at in range(0, len(values), BATCH)]
-        return Embeddings(torch.cat(rows).numpy())
+        heard = torch.cat(rows).numpy()
+        return Embeddings(np.concatenate([heard, np.stack([one.mode for one in segments])], axis=1))
 
     def _embedded(self, values: torch.Tensor) -> torch.Tensor:
         """Of a batch, filled up: the last bits of a sum depend on how many are summed together."""
@@ -77,10 +93,13 @@ class SoundEncoder:
         return torch.cat([network(full) for network in self.networks.values()], dim=1)[: len(values)]
 
     def log_odds(self, vectors: Floats) -> Floats:
-        """Vectors (n, 400) -> (n, tags) float32: log(p / (1 - p)) of each of ``tags``."""
+        """Vectors (n, 402) -> (n, tags) float32: log(p / (1 - p)) of each of ``tags``."""
         networks = list(self.networks.values())
         with torch.inference_mode():
-            parts = torch.from_numpy(vectors).split([network.output.in_features for network in networks], dim=1)
+            parts = torch.from_numpy(vectors[:, :-2]).split([network.output.in_features for network in networks], dim=1)
             odds = torch.cat([network.output(part) for network, part in zip(networks, parts, strict=True)], dim=1)
-        found = np.stack([odds[:, self._columns[tag]].amax(dim=1).numpy() for tag in self.tags], axis=1)
-        return found.astype(np.float32)
+        found = {tag: odds[:, columns].amax(dim=1).numpy() for tag, columns in self._columns.items()}
+        slope, at_equal = MINOR_ODDS
+        found["minor"] = slope * (vectors[:, -1] - vectors[:, -2]) + at_equal
+        found["major"] = -found["minor"]
+        return np.stack([found[tag] for tag in self.tags], axis=1).astype(np.float32)

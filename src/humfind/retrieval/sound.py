@@ -16,9 +16,10 @@ from tqdm import tqdm
 from humfind.audio.load import stream
 from humfind.audio.mel import compressed_mel
 from humfind.audio.spans import side_by_side, spans
+from humfind.audio.tonality import mode_strengths
 from humfind.data.zalo import load_split, read_titles
 from humfind.encoders import musicnn
-from humfind.encoders.sound import NAME, SoundEncoder
+from humfind.encoders.sound import MODES, NAME, Segment, SoundEncoder
 from humfind.f0.extract import file_sha256
 from humfind.f0.load import Skipped
 from humfind.index import Entry, Index, IndexInfo, Song, index_folder
@@ -31,7 +32,7 @@ from humfind.types import Floats, InputError
 
 SAVE_S = 60.0  # after so long, what was read is saved, and less often where saving takes long
 SAVES_SHARE = 0.05  # of the time may go into it
-MOST_TAGS, LEAST_ODDS = 3, -2.2  # that a song is given; log odds of 0.1
+MOST_TAGS, LEAST_CHANCE = 3, 0.1  # that a song is given
 
 
 def write_sound(source: Path, out: Path, split: str) -> tuple[Index, Skipped]:
@@ -75,22 +76,23 @@ def song_odds(index: Index, encoder: SoundEncoder) -> Floats:
 
 
 def song_means(index: Index) -> Floats:
-    """(songs, 400): the mean vector of all segments of each of ``index.music_ids``."""
+    """(songs, 402): the mean vector of all segments of each of ``index.music_ids``."""
     count = np.bincount(index.window_song, minlength=len(index.music_ids))
     total = np.zeros((len(count), index.vectors.dim))
     np.add.at(total, index.window_song, index.vectors[:])
     return (total / count[:, None]).astype(np.float32)
 
 
-def segments(blocks: Iterator[Floats]) -> Iterator[Floats]:
-    """A recording's samples at musicnn's rate, in blocks -> mel segments (187, 96). What is left at the end counts
-    where it is half a segment, or all that there is; it is repeated until it fills one."""
+def segments(blocks: Iterator[Floats]) -> Iterator[Segment]:
+    """A recording's samples at musicnn's rate, in blocks -> its segments. What is left at the end counts where it is
+    half a segment, or all that there is; its mel frames are repeated until they fill one."""
     length = (musicnn.FRAMES - 1) * musicnn.HOP + musicnn.FFT
     for number, (span, frames) in enumerate(spans(blocks, musicnn.HOP, musicnn.FRAMES, musicnn.FFT // 2, length)):
         if number and frames < musicnn.FRAMES // 2:
             return
         mel = compressed_mel(span, musicnn.RATE_HZ, musicnn.FFT, musicnn.HOP, musicnn.BANDS)[:frames]
-        yield np.tile(mel, (-(-musicnn.FRAMES // len(mel)), 1))[: musicnn.FRAMES]
+        filled = np.tile(mel, (-(-musicnn.FRAMES // len(mel)), 1))[: musicnn.FRAMES]
+        yield Segment(filled, mode_strengths(span, musicnn.RATE_HZ))
 
 
 def _files(source: Path, split: str) -> tuple[list[tuple[Song, Path, str]], Skipped]:
@@ -132,12 +134,12 @@ def _read(files: Sequence[tuple[Path, str]], encoder: SoundEncoder) -> Iterator[
     def one(row: Floats) -> Entry | InputError:
         file, digest = files[int(row[0])]
         try:
-            mels = list(segments(stream(file, musicnn.RATE_HZ)))
+            read = list(segments(stream(file, musicnn.RATE_HZ)))
         except InputError as error:
             return error
-        start_s = (np.arange(len(mels)) * musicnn.SEGMENT_S).astype(np.float32)
-        places = WindowPlaces(start_s, np.full(len(mels), musicnn.SEGMENT_S, np.float32), np.zeros_like(start_s))
-        return Entry(Song(digest, checksum=digest), None, places, encoder.embed(mels))
+        start_s = (np.arange(len(read)) * musicnn.SEGMENT_S).astype(np.float32)
+        places = WindowPlaces(start_s, np.full(len(read), musicnn.SEGMENT_S, np.float32), np.zeros_like(start_s))
+        return Entry(Song(digest, checksum=digest), None, places, encoder.embed(read))
 
     rows = [(np.array([row]), row) for row in range(len(files))]
     before = torch.get_num_threads()
@@ -162,7 +164,7 @@ def _index(files: Sequence[tuple[Song, Path, str]], made: Mapping[str, Entry], e
 
 
 def _best(entry: Entry, encoder: SoundEncoder) -> tuple[str, ...]:
-    """The likeliest tags of a recording, the likeliest first."""
+    """The likeliest tags of a recording, the likeliest first; of major and minor one always is, which tells little."""
     chances = (1 / (1 + np.exp(-encoder.log_odds(entry.embeddings.vectors)))).mean(axis=0)
-    best = np.argsort(-chances, kind="stable")[:MOST_TAGS]
-    return tuple(encoder.tags[tag] for tag in best if np.log(chances[tag] / (1 - chances[tag])) >= LEAST_ODDS)
+    likely = [tag for tag in np.argsort(-chances, kind="stable").tolist() if chances[tag] >= LEAST_CHANCE]
+    return tuple([encoder.tags[tag] for tag in likely if encoder.tags[tag] not in MODES][:MOST_TAGS])

@@ -110,7 +110,8 @@ class WordSearcher:
         if not has.any():
             known = {*self.tags, *(name for names in SAME.values() for name in names)}
             hint = did_you_mean(word.casefold(), known) or f"; tags are: {', '.join(self.tags)}"
-            raise InputError(f"words: {word} is no tag, and no title, artist or album has it{hint}")
+            more = "" if self.model else "; a model of lab tags knows more (--model)"
+            raise InputError(f"words: {word} is no tag, and no title, artist or album has it{hint}{more}")
         return NAMED * has
 
     @property

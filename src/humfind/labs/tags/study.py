@@ -59,7 +59,7 @@ def material(table: TagTable, sound: Floats, word_vectors: str, seed: int = 0) -
 
 
 def heard(sounds: Sequence[Recording], encoder: SoundEncoder) -> Floats:
-    """(n, 400): the mean over a recording's segments of what the frozen networks hear."""
+    """(n, 402): the mean over a recording's segments of what the frozen networks hear, and of the mode."""
     rows = []
     for sound in sounds:
         samples = resample(sound, musicnn.RATE_HZ).samples
