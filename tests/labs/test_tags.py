@@ -23,13 +23,14 @@ from humfind.config import TagModelConfig, TagsLabConfig, TrainConfig
 from humfind.data.importers import jamendo, msd500
 from humfind.data.tag_table import TagTable
 from humfind.encoders import minilm
+from humfind.encoders.sound import SoundEncoder
 from humfind.encoders.tag_model import ShortChunkCnn, TagModel, TagNetwork
 from humfind.labs.tags import culture, preparation, study, tunes, words
 from humfind.notebooks import runner
 from humfind.notebooks import tags as lab
 from humfind.training import tag_sampler
 from humfind.training.tasks.tags import TaggedTracks, TagTask, average_precisions, scores_of, tag_report, train_tags
-from humfind.types import InputError
+from humfind.types import InputError, Recording
 
 HEADER = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS\n"
 
@@ -372,13 +373,12 @@ def test_what_is_rendered_is_what_the_tags_say(chosen):
     assert sounds[0].length_s == pytest.approx(4.0, abs=0.01)
 
 
-def test_the_material_is_split_heard_and_without_leak():
-    found = lab.make_material(TagsLabConfig(tracks=40, length_s=3.0), TagModelConfig())
-    given = found.given
-    assert given.tracks.sound.shape == (len(given.table.tracks), 402)
-    assert set(found.sounds) >= set(given.table.tracks)
-    assert given.tracks.culture.shape[1] <= 200
-    assert list(found.table.columns) == ["tags", "train", "validation", "test"]
+def test_sound_is_heard_or_cut_into_chunks(chosen):
+    sounds = tunes.render(chosen[:2], 9.0, 0)
+    assert study.heard(sounds, SoundEncoder()).shape == (2, 402)
+    assert study.chunks(sounds).shape == (2, 2, 173, 128)  # four seconds each
+    short = [Recording(one.samples[:22_050], one.rate_hz) for one in sounds]
+    assert study.chunks(short).shape == (2, 1, 173, 128)
 
 
 def test_a_table_without_sound_wants_culture(tmp_path):
@@ -396,7 +396,7 @@ def test_the_notebook_runs_by_its_command(tmp_path):
     made = [sys.executable, "-m", "humfind", "demo-data", "--size", "tiny", "--out", str(data)]
     subprocess.run(made, env=environment, check=True, capture_output=True)
     (tmp_path / "notebooks").symlink_to(REPOSITORY / "notebooks")
-    quickly = ["-p", "tracks=60", "-p", "steps=8", "-p", "length_s=3", "-p", "triplets=16"]
+    quickly = ["-p", "tracks=40", "-p", "steps=8", "-p", "length_s=3", "-p", "triplets=16"]
     command = [sys.executable, "-m", "humfind", "labs", "tags", "--data", str(data), *quickly]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout

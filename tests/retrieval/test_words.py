@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -73,12 +75,25 @@ def test_other_words_are_looked_for_in_titles_and_artists(searcher):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [("rok", "did you mean rock"), ("quixotic", "tags are: classic rock"), ("", "words: none"), (" , ", "words: none")],
+    [
+        ("rok", "did you mean rock"),
+        ("quixotic", "tags are: classic rock"),
+        ("", "words: none"),
+        (" , ", "words: none"),
+        ("quixotic waltz", "quixotic is no tag"),
+    ],
 )
 def test_unknown_words_are_refused_in_one_line(searcher, words, message):
     with pytest.raises(InputError, match=message) as raised:
         searcher.search(words, 3)
     assert "\n" not in str(raised.value)
+
+
+def test_a_word_that_nothing_has_costs_the_others_nothing(searcher):
+    assert searcher.search("slow quixotic", 4) == replace(searcher.search("slow", 4), query="slow quixotic")
+    assert searcher.unknown("slow quixotic rain") == [
+        "quixotic is no tag, and no title has it (a model of lab tags knows more: --model)"
+    ]
 
 
 def test_a_single_song_has_no_average():

@@ -69,7 +69,9 @@ def answer_words(words: str, songs: Index, top: int, as_json: bool = False, mode
     trained = TagModel.load(Path(model)) if model else None
     searcher = WordSearcher.of(songs, SoundEncoder(), trained)
     ranking = searcher.search(words, top)
-    tags = {}
+    for reason in searcher.unknown(words):
+        say(f"left out: {printable(reason)}", error=True)
+    tags: dict[str, list[str]] = {}
     for song in songs.songs:
         asked = searcher.fits(words, song.music_id)
         others = [tag for tag in song.tags if tag not in asked]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -76,16 +78,25 @@ class WordSearcher:
 
     def search(self, words: str, k: int) -> Ranking:
         """The k songs that fit best: by the mean, over the tags named, of how far a song lies above the library's
-        average; words that are no tag count where a title, artist or album has them, or, where the model has general
-        English, by their meaning. Raises InputError where there are no words, and for a word that is neither."""
+        average; words that are no tag count where a title, artist, album or path has them, or, where the model has
+        general English, by their meaning. What nothing has is left out (``unknown`` names it). Raises InputError where
+        nothing is left."""
         tags, rest = parse(words, self.tags)
-        if not tags and not rest:
-            raise InputError(f"words: none; give one or more of: {', '.join(self.tags)}")
-        columns = [self._standard(tag) for tag in tags] + [self._named(word) for word in rest]
+        columns = [self._above_average(self.odds[:, self.tags.index(tag)]) for tag in tags]
+        columns += [column for word in rest if (column := self._meant(word)) is not None]
+        if not columns:
+            raise InputError(f"words: {(self.unknown(words) or ['none'])[0]}; tags are: {', '.join(self.tags)}")
         score = np.mean(columns, axis=0)
         order = np.argsort(-score, kind="stable")[:k]
         ids = self.index.music_ids
         return Ranking(words, tuple(Answer(ids[row], float(score[row])) for row in order))
+
+    def unknown(self, words: str) -> list[str]:
+        """What to say of each of the words that nothing has."""
+        known = {*self.tags, *(name for names in SAME.values() for name in names)}
+        rest = [word for word in parse(words, self.tags)[1] if self._meant(word) is None]
+        more = "" if self.model else " (a model of lab tags knows more: --model)"
+        return [f"{word} is no tag, and no title has it{did_you_mean(word.casefold(), known) or more}" for word in rest]
 
     def fits(self, words: str, music_id: str) -> dict[str, float]:
         """How probable each tag of the words is in a song, of those whose probability is known."""
@@ -93,8 +104,15 @@ class WordSearcher:
         columns = [self.tags.index(tag) for tag in parse(words, self.tags)[0]]
         return {self.tags[at]: 1 / (1 + math.exp(-float(self.odds[row, at]))) for at in columns if at < self.probable}
 
-    def _standard(self, tag: str) -> np.ndarray:
-        return self._above_average(self.odds[:, self.tags.index(tag)])
+    def _meant(self, word: str) -> np.ndarray | None:
+        """What speaks for each song of a word that is no tag; None where nothing does."""
+        wanted = plain(word)
+        has = np.array([wanted in self._said[music_id] for music_id in self.index.music_ids])
+        if has.any():
+            return NAMED * has
+        if self.model is not None and self.songs is not None and self.model.config.words == "general":
+            return self._above_average(self.songs @ self.model.embed_words(minilm.embed([word]))[0])
+        return None
 
     @staticmethod
     def _above_average(scores: Floats) -> np.ndarray:
@@ -102,23 +120,11 @@ class WordSearcher:
         spread = column.std()
         return (column - column.mean()) / spread if len(column) >= FEWEST and spread > 0 else column
 
-    def _named(self, word: str) -> np.ndarray:
-        wanted = plain(word)
-        has = np.array([wanted in self._said[music_id] for music_id in self.index.music_ids])
-        if not has.any() and self.model is not None and self.songs is not None and self.model.config.words == "general":
-            return self._above_average(self.songs @ self.model.embed_words(minilm.embed([word]))[0])
-        if not has.any():
-            known = {*self.tags, *(name for names in SAME.values() for name in names)}
-            hint = did_you_mean(word.casefold(), known) or f"; tags are: {', '.join(self.tags)}"
-            more = "" if self.model else "; a model of lab tags knows more (--model)"
-            raise InputError(f"words: {word} is no tag, and no title, artist or album has it{hint}{more}")
-        return NAMED * has
-
-    @property
+    @cached_property
     def _said(self) -> Mapping[str, set[str]]:
         """The words of what each song is called."""
         said: dict[str, set[str]] = {}
         for song in self.index.songs:
-            text = f"{song.title} {song.artist} {song.album}"
-            said.setdefault(song.music_id, set()).update(plain(word) for word in text.split())
+            text = f"{song.title} {song.artist} {song.album} {song.music_id}".replace("_", " ")
+            said.setdefault(song.music_id, set()).update(plain(word) for word in re.split(r"[^\w'-]+", text))
         return said

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from humfind.audio.load import resample
 from humfind.audio.mel import compressed_mel
@@ -18,12 +20,14 @@ from humfind.encoders.tag_model import TagModel
 from humfind.labs.tags import culture, words
 from humfind.metrics import Interval, SetReport, bootstrap
 from humfind.retrieval.sound import segments
+from humfind.runtime.cores import cores
 from humfind.training.loop import Training
 from humfind.training.tasks.tags import TaggedTracks, average_precisions, scores_of, tag_report, train_tags
 from humfind.types import Bools, Floats, Recording
 
 RATE_HZ, FFT, HOP, BANDS, FRAMES = 22_050, 1024, 512, 128, 173  # of a chunk for the CNN
 MOST_CHUNKS = 8  # of a track
+TOGETHER = 32  # segments that a thread hears at a time
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,13 @@ def material(table: TagTable, sound: Floats, word_vectors: str, seed: int = 0) -
 
 def heard(sounds: Sequence[Recording], encoder: SoundEncoder) -> Floats:
     """(n, 402): the mean over a recording's segments of what the frozen networks hear, and of the mode."""
-    rows = []
-    for sound in sounds:
-        samples = resample(sound, musicnn.RATE_HZ).samples
-        rows.append(encoder.embed(list(segments(iter([samples])))).vectors.mean(axis=0))
-    return np.stack(rows)
+    read = [list(segments(iter([resample(sound, musicnn.RATE_HZ).samples]))) for sound in sounds]
+    every = [segment for one in read for segment in one]
+    pieces = [every[at : at + TOGETHER] for at in range(0, len(every), TOGETHER)]
+    with ThreadPoolExecutor(cores(), initializer=lambda: torch.set_num_threads(1)) as pool:
+        vectors = np.concatenate([found.vectors for found in pool.map(encoder.embed, pieces)])
+    ends = np.cumsum([len(one) for one in read])
+    return np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])])
 
 
 def chunks(sounds: Sequence[Recording]) -> Floats:
