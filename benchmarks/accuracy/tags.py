@@ -30,7 +30,7 @@ from humfind.notebooks import tags as lab
 from humfind.retrieval.words import WordSearcher
 from humfind.types import InputError
 
-TRACKS, CNN_TRACKS = 960, 320
+TRACKS, CNN_TRACKS = 640, 320
 SEED = 0
 FOLDERS = {"metal": "fretsonfire", "rock guitar": "fretsonfire", "electronic": "singularity", "techno": "singularity",
            "synth": "singularity", "classical": "wesnoth", "strings": "wesnoth"}  # fmt: skip
@@ -79,7 +79,7 @@ def of_tunes(folder: Path) -> list[str]:
     heard = {}
     for acoustic in ("musicnn", "cnn"):
         mine = lab.make_material(few, TagModelConfig(acoustic=acoustic)).given
-        learned = config(800, song="spec", acoustic=acoustic, triplets=64)
+        learned = config(400, song="spec", acoustic=acoustic, triplets=64)
         heard |= study.compare(mine, {acoustic: learned}, folder / "acoustic")
     lines += rows(heard)
     return lines + zero_shot(given)
