@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from humfind.encoders.sound import SoundEncoder
 from humfind.index import Index
 from humfind.index.sound import load_sound, tags_of
 from humfind.retrieval import sound
-from humfind.types import InputError
+from humfind.types import Embeddings, InputError
 
 
 @pytest.fixture
@@ -38,8 +39,14 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def counted(monkeypatch) -> list[int]:
     """How many segments each recording that is read has."""
     seen: list[int] = []
-    plain = SoundEncoder.embed
-    monkeypatch.setattr(SoundEncoder, "embed", lambda self, mels: (seen.append(len(mels)), plain(self, mels))[1])
+    plain = sound.heard
+
+    def count(blocks: Iterator, encoder: SoundEncoder) -> Embeddings:
+        found = plain(blocks, encoder)
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr(sound, "heard", count)
     return seen
 
 
@@ -103,6 +110,15 @@ def test_a_bad_file_costs_no_other(music, tmp_path):
     assert "written music" in skipped["tune.abc"]
     assert len(skipped) == 2
     assert any("broken.wav" in path and "audio" in reason for path, reason in skipped.items())
+
+
+def test_a_long_recording_is_heard_piece_by_piece(monkeypatch):
+    """The same as all at once."""
+    samples = np.random.default_rng(2).normal(0, 0.1, 16_000 * 20).astype(np.float32)
+    encoder = SoundEncoder()
+    whole = encoder.embed(list(sound.segments(iter([samples])))).vectors
+    monkeypatch.setattr(sound, "TOGETHER", 4)
+    assert np.array_equal(sound.heard(iter(np.array_split(samples, 5)), encoder).vectors, whole)
 
 
 def test_tags_stand_with_each_song(music, tmp_path):

@@ -42,7 +42,11 @@ def answer(
         raise InputError(reasons[0])
     for reason in reasons:
         say(f"humfind: {printable(reason)}", error=True)
-    tags = tags_of(index)
+    try:
+        tags = tags_of(index)
+    except InputError as error:  # a hum is found without them
+        tags = {}
+        say(f"humfind: without tags: {printable(str(error))}", error=True)
     if as_json:
         rows = [verdict_of(one.ranking, found, tags) for one in searched]
         print(to_json(rows if len(hums) > 1 else rows[0]))

@@ -28,8 +28,9 @@ from humfind.index.parts import ABOUT, SOUND
 from humfind.retrieval.music_folder import distinct_files, music_files, song_of
 from humfind.runtime.cores import cores
 from humfind.runtime.lock import writing
-from humfind.types import Floats, InputError
+from humfind.types import Embeddings, Floats, InputError
 
+TOGETHER = 32  # segments that are embedded at a time
 SAVE_S = 60.0  # after so long, what was read is saved, and less often where saving takes long
 SAVES_SHARE = 0.05  # of the time may go into it
 MOST_TAGS, LEAST_CHANCE = 3, 0.1  # that a song is given
@@ -83,6 +84,21 @@ def song_means(index: Index) -> Floats:
     return (total / count[:, None]).astype(np.float32)
 
 
+def heard(blocks: Iterator[Floats], encoder: SoundEncoder) -> Embeddings:
+    """A recording's samples at musicnn's rate, in blocks -> a vector a segment; an hour takes no more memory than a
+    minute but for its vectors."""
+    parts: list[Floats] = []
+    waiting: list[Segment] = []
+    for segment in segments(blocks):
+        waiting.append(segment)
+        if len(waiting) == TOGETHER:
+            parts.append(encoder.embed(waiting).vectors)
+            waiting = []
+    if waiting:
+        parts.append(encoder.embed(waiting).vectors)
+    return Embeddings(np.concatenate(parts))
+
+
 def segments(blocks: Iterator[Floats]) -> Iterator[Segment]:
     """A recording's samples at musicnn's rate, in blocks -> its segments. What is left at the end counts where it is
     half a segment, or all that there is; its mel frames are repeated until they fill one."""
@@ -106,10 +122,14 @@ def _files(source: Path, split: str) -> tuple[list[tuple[Song, Path, str]], Skip
         if not items:
             raise InputError(f"{source}: {split} has no recordings of songs, only f0; the sound part needs recordings")
         found = []
+        skipped = list(loaded.strays)
         for item, audio in items:
             music_id = item.music_id or item.stem
-            found.append((Song(music_id, titles.get(music_id, ""), source=item.path), audio, file_sha256(audio)))
-        return found, list(loaded.strays)
+            try:
+                found.append((Song(music_id, titles.get(music_id, ""), source=item.path), audio, file_sha256(audio)))
+            except OSError as error:
+                skipped.append((item.path, f"cannot be read ({error.strerror})"))
+        return found, skipped
     files = music_files(source)
     distinct, skipped = distinct_files(files, source)
     written = [(path.relative_to(source).as_posix(), "written music has no sound") for path in files.melodies]
@@ -134,12 +154,12 @@ def _read(files: Sequence[tuple[Path, str]], encoder: SoundEncoder) -> Iterator[
     def one(row: Floats) -> Entry | InputError:
         file, digest = files[int(row[0])]
         try:
-            read = list(segments(stream(file, musicnn.RATE_HZ)))
+            found = heard(stream(file, musicnn.RATE_HZ), encoder)
         except InputError as error:
             return error
-        start_s = (np.arange(len(read)) * musicnn.SEGMENT_S).astype(np.float32)
-        places = WindowPlaces(start_s, np.full(len(read), musicnn.SEGMENT_S, np.float32), np.zeros_like(start_s))
-        return Entry(Song(digest, checksum=digest), None, places, encoder.embed(read))
+        start_s = (np.arange(len(found)) * musicnn.SEGMENT_S).astype(np.float32)
+        places = WindowPlaces(start_s, np.full(len(found), musicnn.SEGMENT_S, np.float32), np.zeros_like(start_s))
+        return Entry(Song(digest, checksum=digest), None, places, found)
 
     rows = [(np.array([row]), row) for row in range(len(files))]
     before = torch.get_num_threads()

@@ -19,7 +19,7 @@ from humfind.encoders.sound import SoundEncoder
 from humfind.encoders.tag_model import TagModel
 from humfind.labs.tags import culture, words
 from humfind.metrics import Interval, SetReport, bootstrap
-from humfind.retrieval.sound import segments
+from humfind.retrieval import sound as sounds_of
 from humfind.runtime.cores import cores
 from humfind.training.loop import Training
 from humfind.training.tasks.tags import TaggedTracks, average_precisions, scores_of, tag_report, train_tags
@@ -27,7 +27,6 @@ from humfind.types import Bools, Floats, Recording
 
 RATE_HZ, FFT, HOP, BANDS, FRAMES = 22_050, 1024, 512, 128, 173  # of a chunk for the CNN
 MOST_CHUNKS = 8  # of a track
-TOGETHER = 32  # segments that a thread hears at a time
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,13 @@ def material(table: TagTable, sound: Floats, word_vectors: str, seed: int = 0) -
 
 def heard(sounds: Sequence[Recording], encoder: SoundEncoder) -> Floats:
     """(n, 402): the mean over a recording's segments of what the frozen networks hear, and of the mode."""
-    read = [list(segments(iter([resample(sound, musicnn.RATE_HZ).samples]))) for sound in sounds]
-    every = [segment for one in read for segment in one]
-    pieces = [every[at : at + TOGETHER] for at in range(0, len(every), TOGETHER)]
+
+    def one(sound: Recording) -> Floats:
+        found: Floats = sounds_of.heard(iter([resample(sound, musicnn.RATE_HZ).samples]), encoder).vectors.mean(axis=0)
+        return found
+
     with ThreadPoolExecutor(cores(), initializer=lambda: torch.set_num_threads(1)) as pool:
-        vectors = np.concatenate([found.vectors for found in pool.map(encoder.embed, pieces)])
-    ends = np.cumsum([len(one) for one in read])
-    return np.stack([part.mean(axis=0) for part in np.split(vectors, ends[:-1])])
+        return np.stack(list(pool.map(one, sounds)))
 
 
 def chunks(sounds: Sequence[Recording]) -> Floats:
