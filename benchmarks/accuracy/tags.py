@@ -1,6 +1,6 @@
 """Words to music: which tower knows which tags, how triplets are drawn, which vectors of words.
 
-    python -m benchmarks.accuracy.tags --data FOLDER --out docs/labs/tags_tables.md
+    python -m benchmarks.accuracy.tags --data FOLDER --recordings INDEX --out docs/labs/tags_tables.md
 
 FOLDER: jamendo_moodtheme.tsv.gz and jamendo_instrument.tsv.gz (MTG-Jamendo, Bogdanov et al. 2019). Tunes of the old
 books are rendered and heard on the spot. With --recordings INDEX: the folders fretsonfire, singularity and wesnoth, of
@@ -164,7 +164,7 @@ def main() -> None:
     lines = [
         "# Words to music: tables",
         "",
-        "    python -m benchmarks.accuracy.tags --data FOLDER --out docs/labs/tags_tables.md",
+        "    python -m benchmarks.accuracy.tags --data FOLDER --recordings INDEX --out docs/labs/tags_tables.md",
     ]
     lines += [
         "",
