@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,18 @@ from humfind.index import Index
 from humfind.index.sound import load_sound, tags_of
 from humfind.retrieval import sound
 from humfind.types import Embeddings, InputError
+
+# a process that ends without a word once one recording is saved
+KILLED = """
+import os, sys
+from pathlib import Path
+from humfind.index import Index
+from humfind.retrieval import sound
+
+sound.SAVE_S, save = 0.0, Index.save
+Index.save = lambda self, folder: (save(self, folder), os._exit(9))
+sound.write_sound(Path(sys.argv[1]), Path(sys.argv[2]), "public_test")
+"""
 
 
 @pytest.fixture
@@ -86,14 +99,8 @@ def test_only_what_is_new_is_read(music, tmp_path, monkeypatch):
 def test_a_killed_run_goes_on_where_it_was(music, tmp_path, monkeypatch):
     whole, out = tmp_path / "whole", tmp_path / "out"
     write(music, whole)
-    monkeypatch.setattr(sound, "SAVE_S", 0.0)
-    child = os.fork()
-    if child == 0:  # ends without a word once one recording is saved
-        plain = Index.save
-        monkeypatch.setattr(Index, "save", lambda self, folder: (plain(self, folder), os._exit(9)))
-        write(music, out)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    done = subprocess.run([sys.executable, "-c", KILLED, str(music), str(out)], timeout=120, check=False)
+    assert done.returncode == 9
     assert len(load_sound(out).songs) == 1
     seen = counted(monkeypatch)
     write(music, out)
