@@ -22,6 +22,7 @@ from sklearn.metrics import roc_auc_score
 from humfind.config import TagModelConfig, TagsLabConfig, TrainConfig
 from humfind.data.importers import jamendo
 from humfind.encoders.sound import SoundEncoder
+from humfind.encoders.tag_model import TagModel
 from humfind.index.sound import load_sound
 from humfind.labs.tags import preparation, study, tunes
 from humfind.labs.tags.study import Found, Material
@@ -68,12 +69,13 @@ def of_tunes(folder: Path) -> list[str]:
     given = lab.make_material(TagsLabConfig(tracks=TRACKS, seed=SEED), TagModelConfig()).given
     test = given.part("test")
     lines = heading("Tunes of the old books", given)
-    towers = study.compare(given, study.towers(config(1600), True), folder / "towers")
+    _, gated = study.train(given, config(1600), folder / "gated")
+    towers = study.compare(given, study.towers(gated.config, True), folder / "towers", trained=gated)
     lines += rows(towers, study.chance(test.has, given.tracks.category))
     lines += ["", "How triplets are drawn (gated):", ""]
-    lines += rows(study.compare(given, study.samplings(config(1600)), folder / "samplings"))
+    lines += rows(study.compare(given, study.samplings(gated.config), folder / "samplings", trained=gated))
     lines += ["", "Vectors of words (gated):", ""]
-    lines += rows(words(given, config(1600), folder))
+    lines += rows(words(given, gated, folder))
     lines += ["", f"The sound alone, by the frozen networks or by a CNN that learns ({CNN_TRACKS} tunes):", ""]
     few = TagsLabConfig(tracks=CNN_TRACKS, seed=SEED)
     heard = {}
@@ -85,7 +87,7 @@ def of_tunes(folder: Path) -> list[str]:
     return lines + zero_shot(given)
 
 
-def words(given: Material, learned: TagModelConfig, folder: Path) -> dict[str, Found]:
+def words(given: Material, trained: TagModel, folder: Path) -> dict[str, Found]:
     """The same tracks, tags as music or general English has them."""
     found = {}
     for kind in ("music", "general"):
@@ -94,7 +96,7 @@ def words(given: Material, learned: TagModelConfig, folder: Path) -> dict[str, F
         except InputError as error:
             print(error)
             continue
-        found |= study.compare(mine, {kind: replace(learned, words=kind)}, folder / "words")
+        found |= study.compare(mine, {kind: replace(trained.config, words=kind)}, folder / "words", trained=trained)
     return found
 
 
@@ -147,10 +149,10 @@ def of_jamendo(data: Path, folder: Path) -> list[str]:
     given = study.material(table, np.zeros((len(table.tracks), 0), np.float32), "music", SEED)
     test = given.part("test")
     lines = heading("MTG-Jamendo: who stands with whom", given)
-    learned = config(3000, song="cf")
-    found = study.compare(given, study.samplings(learned), folder / "jamendo")
+    _, trained = study.train(given, config(3000, song="cf"), folder / "cf")
+    found = study.compare(given, study.samplings(trained.config), folder / "jamendo", trained=trained)
     lines += rows(found, study.chance(test.has, given.tracks.category, 3))
-    lines += ["", "Vectors of words (balanced-weighted):", "", *rows(words(given, learned, folder / "jamendo"))]
+    lines += ["", "Vectors of words (balanced-weighted):", "", *rows(words(given, trained, folder / "jamendo"))]
     return lines
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_world import REPOSITORY
 
 from humfind.audio.load import resample
 from humfind.audio.tonality import MAJOR, MINOR, mode_strengths, strengths
@@ -61,7 +62,7 @@ def test_the_same_as_the_original_graph(collection):
         theirs = session.run("model/Sigmoid:0", feed)
     network = Musicnn(collection)
     with torch.inference_mode():
-        ours = network.probabilities(network(torch.from_numpy(values))).numpy()
+        ours = torch.sigmoid(network.output(network(torch.from_numpy(values)))).numpy()
     assert np.abs(ours - theirs).max() < 1e-5
     assert np.ptp(theirs) > 0.05  # or everything would be near everything
 
@@ -94,6 +95,11 @@ def test_tags_of_several_names_are_one(encoder):
     assert not (names - set(SAME)) & set(encoder.tags)
     known = {name for tags in TAGS.values() for name in tags}
     assert known == (names & known) | (set(encoder.tags) - set(SAME) - set(MODES))
+
+
+@pytest.mark.parametrize("page", ["labs/tags.md", "tutorials/own_music.md"])
+def test_pages_count_the_tags_right(encoder, page):
+    assert f"{len(encoder.tags)} tags" in (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
 
 
 def test_minor_is_told_from_major(encoder):

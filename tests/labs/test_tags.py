@@ -21,7 +21,7 @@ from tiny_world import REPOSITORY
 
 from humfind.config import TagModelConfig, TagsLabConfig, TrainConfig
 from humfind.data.importers import jamendo, msd500
-from humfind.data.tag_table import TagTable
+from humfind.data.tag_table import TagTable, lemma
 from humfind.encoders import minilm
 from humfind.encoders.sound import SoundEncoder
 from humfind.encoders.tag_model import ShortChunkCnn, TagModel, TagNetwork
@@ -134,7 +134,7 @@ def test_spellings_of_a_tag_are_one():
     found = preparation.grouped(TagTable(("a", "b", "c", "d"), spelled, category, ((), (), (), ())))
     assert found.tagged == (("hip hop", "guitar"), ("hip hop", "guitar"), ("hip hop",), ("hip hop", "blues"))
     assert set(found.category) == {"hip hop", "guitar", "blues"}
-    assert preparation.lemma("blues") != preparation.lemma("blue")
+    assert lemma("blues") != lemma("blue")
 
 
 def test_rare_tags_and_tracks_that_stand_with_nobody_are_left_out():
@@ -301,6 +301,19 @@ def test_a_model_comes_back_from_its_checkpoint(tmp_path):
         (tmp_path / "model.json").write_text(json.dumps(changed))
         with pytest.raises(InputError):
             TagModel.load(tmp_path / "model.safetensors")
+
+
+def test_a_model_that_is_there_is_not_trained_again(tmp_path):
+    part = ("train",) * 50 + ("validation",) * 15 + ("test",) * 15
+    nothing: tuple[tuple[str, ...], ...] = ((),) * 80
+    ids = tuple(str(i) for i in range(80))
+    given = study.Material(TagTable(ids, nothing, {}, nothing, part=part), tracks())
+    _, model = study.train(given, quick(), tmp_path / "model")
+    found = study.compare(given, study.samplings(model.config), tmp_path / "samplings", trained=model)
+    assert sorted(path.name for path in (tmp_path / "samplings").iterdir() if path.is_dir()) == ["balanced", "random"]
+    assert found["balanced-weighted"].report == study.test(given, model).report
+    weights = [tmp_path / name / "model.safetensors" for name in ("model", "samplings/random", "samplings/balanced")]
+    assert len({path.read_bytes() for path in weights}) == 3
 
 
 def test_a_resumed_training_is_the_unbroken_one(tmp_path):

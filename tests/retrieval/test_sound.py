@@ -13,7 +13,6 @@ import soundfile
 from librosa.feature import melspectrogram
 from tiny_world import f0_of, melody, put_audio
 
-from humfind.encoders import musicnn
 from humfind.encoders.sound import SoundEncoder
 from humfind.index import Index
 from humfind.index.sound import load_sound, tags_of
@@ -162,7 +161,3 @@ def test_a_sound_part_can_come_first(music, tmp_path):
 
     write(music, tmp_path / "out")
     assert index_folder(tmp_path / "out") == tmp_path / "out"  # melodies may still be added
-
-
-def test_sizes_of_the_network():
-    assert pytest.approx(2.992) == musicnn.SEGMENT_S

@@ -76,10 +76,10 @@ def answer_words(words: str, songs: Index, top: int, as_json: bool = False, mode
     for reason in searcher.unknown(words):
         say(f"left out: {printable(reason)}", error=True)
     tags: dict[str, list[str]] = {}
-    for song in songs.songs:
-        asked = searcher.fits(words, song.music_id)
-        others = [tag for tag in song.tags if tag not in asked]
-        tags[song.music_id] = [*(f"{tag} {chance:.2f}" for tag, chance in asked.items()), *others]
+    for music_id in ranking.music_ids:
+        asked = searcher.fits(words, music_id)
+        others = [tag for tag in songs.song(music_id).tags if tag not in asked]
+        tags[music_id] = [*(f"{tag} {chance:.2f}" for tag, chance in asked.items()), *others]
     say(to_json(verdict_of(ranking, songs, tags)) if as_json else table_of(ranking, songs, tags))
 
 

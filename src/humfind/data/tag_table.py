@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ import numpy as np
 from humfind.types import Bools, Floats, InputError, Ints
 
 PARTS = ("train", "validation", "test")
+SINGULAR = {"blues"}  # words that only look like plurals
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,8 @@ class TagTable:
             return tuple(values[row] for row in rows)
 
         culture = None if self.culture is None else self.culture[np.asarray(rows, np.int64)]
-        return TagTable(
-            of(self.tracks),
-            of(self.tagged),
-            self.category,
-            of(self.contexts),
-            culture,
-            of(self.part or ()) if self.part else (),
-        )
+        part = of(self.part) if self.part else ()
+        return TagTable(of(self.tracks), of(self.tagged), self.category, of(self.contexts), culture, part)
 
 
 def table_of(rows: Sequence[tuple[str, Sequence[str], Sequence[str]]], category: Mapping[str, str]) -> TagTable:
@@ -77,3 +73,17 @@ def table_of(rows: Sequence[tuple[str, Sequence[str], Sequence[str]]], category:
         raise InputError("tags: no track has any; give a table that has some")
     tracks, tagged, contexts = zip(*rows, strict=True)
     return TagTable(tuple(tracks), tuple(map(tuple, tagged)), dict(category), tuple(map(tuple, contexts)))
+
+
+def lemma(tag: str) -> str:
+    """What spellings of a tag share: ``Hip-Hop``, ``hip hop`` and ``hiphop``; ``guitars`` and ``guitar``."""
+    words = re.split(r"[\W_]+", tag.casefold())
+    return "".join(word if word in SINGULAR else _singular(word) for word in words if word)
+
+
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 3 and word.isalpha() and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word

@@ -22,7 +22,6 @@ from humfind.types import InputError
 RATE_HZ, FFT, HOP, BANDS = 16_000, 512, 256, 96  # of the spectrogram that it reads
 FRAMES = 187  # of a segment: three seconds
 SEGMENT_S = FRAMES * HOP / RATE_HZ
-DIM = 200
 EPS = 1e-3  # TensorFlow's, of batch normalisation
 TIMBRAL, TEMPORAL, MIDDLE = (38, 67), (128, 64, 32), 3  # bands; frames; layers
 
@@ -48,7 +47,8 @@ TAGS: Mapping[str, tuple[str, ...]] = {
 
 class Musicnn(nn.Module):
     """log-mel segments (n, 187, 96) float32 -> (n, 200): what lies before the tags. collection: MSD, the Million Song
-    Dataset with Last.fm's tags, or MTT, MagnaTagATune. Raises InputError where the weights are missing or damaged."""
+    Dataset with Last.fm's tags, or MTT, MagnaTagATune. output: from there to the log odds of ``tags``. Raises
+    InputError where the weights are missing or damaged."""
 
     def __init__(self, collection: str = "MSD") -> None:
         super().__init__()
@@ -74,10 +74,6 @@ class Musicnn(nn.Module):
         pooled = torch.stack([every.amax(dim=2), every.mean(dim=2)], dim=2).flatten(1)
         vectors: Tensor = self.norm(f.relu(self.dense(self.pool_norm(pooled))))
         return vectors
-
-    def probabilities(self, vectors: Tensor) -> Tensor:
-        """(n, 200) -> (n, 50): of each of ``tags``."""
-        return torch.sigmoid(self.output(vectors))
 
     def _front(self, x: Tensor) -> Iterator[Tensor]:
         """Each convolution's loudest band: shapes of the spectrum first, then of time."""

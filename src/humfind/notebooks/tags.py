@@ -133,9 +133,11 @@ def train(material: Material, config: TagModelConfig, folder: Path, resume: bool
     return study.train(material.given, config, folder, resume)
 
 
-def compared_towers(material: Material, config: TagModelConfig, folder: Path, resume: bool = True) -> Any:
+def compared_towers(material: Material, model: TagModel, folder: Path, resume: bool = True) -> Any:
     """The arguments of ``plots.tags.by_category``: what a track can be known by."""
-    found = study.compare(material.given, study.towers(config, bool(material.sounds)), folder / "towers", resume)
+    found = study.compare(
+        material.given, study.towers(model.config, bool(material.sounds)), folder / "towers", resume, model
+    )
     part = material.given.part("test")
     chance = study.chance(part.has, material.given.tracks.category)
     if len(found) == 1:
@@ -147,27 +149,27 @@ def compared_towers(material: Material, config: TagModelConfig, folder: Path, re
     return found, chance, f"{where};\nbest of all is {best}, MAP {found[best].report.map.value:.2f}"
 
 
-def compared_samplings(material: Material, config: TagModelConfig, folder: Path, resume: bool = True) -> Any:
+def compared_samplings(material: Material, model: TagModel, folder: Path, resume: bool = True) -> Any:
     """The arguments of ``plots.tags.methods``: how triplets are drawn."""
-    found = study.compare(material.given, study.samplings(config), folder / "samplings", resume)
+    found = study.compare(material.given, study.samplings(model.config), folder / "samplings", resume, model)
     values = {name: one.report.map for name, one in found.items()}
     here = ", ".join(f"{name} {value.value:.3f}" for name, value in values.items())
     there = ", ".join(f"{value:.3f}" for value in ORIGINAL.values())
     return values, f"MAP here: {here}\n(the original: {there})"
 
 
-def words_compared(material: Material, config: TagModelConfig, folder: Path, resume: bool = True) -> Any:
+def words_compared(material: Material, model: TagModel, folder: Path, resume: bool = True) -> Any:
     """The arguments of ``plots.tags.methods``: vectors of tags from music and from general English, the latter where
     its encoder is installed."""
     found: dict[str, Found] = {}
     missing = ""
     for kind in ("music", "general"):
         try:
-            given = study.material(material.given.table, material.given.tracks.sound, kind)
+            given = study.material(material.given.table, material.given.tracks.sound, kind, model.config.train.seed)
         except InputError as error:
             missing = f"\n{error}"
             continue
-        found |= study.compare(given, {kind: replace(config, words=kind)}, folder / "words", resume)
+        found |= study.compare(given, {kind: replace(model.config, words=kind)}, folder / "words", resume, model)
     names = {"music": "words of these tracks", "general": "general English"}
     values = {names[kind]: one.report.map for kind, one in found.items()}
     here = ", ".join(f"{name} {value.value:.3f}" for name, value in values.items())

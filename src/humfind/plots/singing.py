@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from humfind.metrics import Interval
-from humfind.plots import style
+from humfind.plots import style, training
 
 BINS = 20
 CURVES = {"melody": style.HUM, "sound": style.OTHER}
@@ -61,20 +61,7 @@ def attention(values: np.ndarray, weights: np.ndarray, length_s: float, claim: s
 
 def history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float]) -> Figure:
     """The training: loss of each step, and MAP of the tunes that were held out."""
-    best = max(rows, key=lambda row: row["validation_map"])
-    claim = f"MAP on held-out tunes is best at step {best['step']}: {best['validation_map']:.2f}"
-    look = "Pale: each step's loss; solid: its mean since the last validation. Band: 95 % interval over recordings."
-    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
-    left, right = axes[0]
-    left.plot(np.arange(1, len(losses) + 1), losses, color=style.MUTED, linewidth=0.8)
-    left.plot([row["step"] for row in rows], [row["loss"] for row in rows], color=style.INK, marker="o")
-    style.panel(left, "", "step", "loss")
-    steps = [row["step"] for row in rows]
-    right.fill_between(steps, [r["low"] for r in rows], [r["high"] for r in rows], color=style.SONG, alpha=0.12)
-    right.plot(steps, [row["validation_map"] for row in rows], color=style.SONG, marker="o")
-    right.set_ylim(0, 1.02)
-    style.panel(right, "", "step", "MAP")
-    return figure
+    return training.map_history(rows, losses, "tunes", "recordings")
 
 
 def distances(found: Any) -> Figure:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from humfind.metrics import Interval
-from humfind.plots import style
+from humfind.plots import style, training
 
 SOURCES = {"sound": style.SONG, "culture": style.HUM, "both, concatenated": style.MUTED, "both, gated": style.INK}
 SHOWN = 40  # tags, at most
@@ -51,21 +51,7 @@ def samplers(share: np.ndarray, drawn: Mapping[str, np.ndarray], claim: str) -> 
 
 def history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float]) -> Figure:
     """The training: loss of each step, and MAP of the tracks that were held out."""
-    best = max(rows, key=lambda row: row["validation_map"])
-    claim = f"MAP on held-out tracks is best at step {best['step']}: {best['validation_map']:.2f}"
-    look = "Pale: each step's loss; solid: its mean since the last validation. Band: 95 % interval over tags."
-    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
-    left, right = axes[0]
-    left.plot(np.arange(1, len(losses) + 1), losses, color=style.MUTED, linewidth=0.8)
-    left.plot([row["step"] for row in rows], [row["loss"] for row in rows], color=style.INK, marker="o")
-    left.set_ylim(0)
-    style.panel(left, "", "step", "triplet loss")
-    steps = [row["step"] for row in rows]
-    found = [Interval(row["validation_map"], row["low"], row["high"]) for row in rows]
-    style.band(right, steps, found, style.SONG, "")
-    right.set_ylim(0, 1.02)
-    style.panel(right, "", "step", "MAP")
-    return figure
+    return training.map_history(rows, losses, "tracks", "tags")
 
 
 def by_category(found: Mapping[str, Any], chance: float, claim: str) -> Figure:

@@ -39,9 +39,8 @@ def index_of(
     keep: the f0 store of such a folder's recordings, where each f0 is kept as soon as it is tracked; nowhere where
     None. known: an index from which recordings are taken that have not changed.
     """
-    _require_folder(source)
-    is_store = (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file()
-    is_folder = not is_store and store is None and not (source / split).is_dir()
+    kind = kind_of(source, split)
+    is_store, is_folder = kind == "store", kind == "folder" and store is None
     files = music_files(source) if is_folder else MusicFiles()
     dataset = (recorded(source) or identify(source.parent)) if is_store else identify(source)
     encoder, model_path = load_model(model or trained_or_shipped(dataset), dataset)
@@ -60,6 +59,14 @@ def index_of(
     entries = recordings(f0s.f0, read_titles(source), songs)
     made = search.build_index(entries, encoder, model_path, f0s.tracker, len(f0s.items), engine, known)
     return made, f0s.skipped
+
+
+def kind_of(source: Path, split: str) -> str:
+    """store (of f0) | dataset | folder (of music). Raises InputError where there is no such folder."""
+    _require_folder(source)
+    if (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file():
+        return "store"
+    return "dataset" if (source / split).is_dir() else "folder"
 
 
 def write_index(

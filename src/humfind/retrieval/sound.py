@@ -25,6 +25,7 @@ from humfind.f0.load import Skipped
 from humfind.index import Entry, Index, IndexInfo, Song, index_folder
 from humfind.index.folder import WindowPlaces
 from humfind.index.parts import ABOUT, SOUND
+from humfind.retrieval.indexing import kind_of
 from humfind.retrieval.music_folder import distinct_files, music_files, song_of
 from humfind.runtime.cores import cores
 from humfind.runtime.lock import writing
@@ -39,8 +40,6 @@ MOST_TAGS, LEAST_CHANCE = 3, 0.1  # that a song is given
 def write_sound(source: Path, out: Path, split: str) -> tuple[Index, Skipped]:
     """The sound part of a data set's split or of a folder of music, saved in ``out``/sound. Recordings that are there
     and have not changed are taken over, also from a run that was stopped. Raises InputError."""
-    if not source.is_dir():
-        raise InputError(f"{source}: no such folder; give a data set or a folder of music")
     index_folder(out, source)
     files, skipped = _files(source, split)
     encoder = SoundEncoder()
@@ -68,20 +67,28 @@ def write_sound(source: Path, out: Path, split: str) -> tuple[Index, Skipped]:
 def song_odds(index: Index, encoder: SoundEncoder) -> Floats:
     """(songs, tags): the log odds of each tag for each of ``index.music_ids``, of the mean probability over all of
     its segments."""
-    chances = 1 / (1 + np.exp(-encoder.log_odds(index.vectors[:]).astype(np.float64)))
-    count = np.bincount(index.window_song, minlength=len(index.music_ids))
-    total = np.zeros((len(count), chances.shape[1]))
-    np.add.at(total, index.window_song, chances)
-    mean = np.clip(total / count[:, None], 1e-9, 1 - 1e-9)
+    mean = np.clip(_mean_of_songs(index, _chances(index.vectors[:], encoder)), 1e-9, 1 - 1e-9)
     return np.log(mean / (1 - mean)).astype(np.float32)
 
 
 def song_means(index: Index) -> Floats:
     """(songs, 402): the mean vector of all segments of each of ``index.music_ids``."""
+    return _mean_of_songs(index, index.vectors[:]).astype(np.float32)
+
+
+def _mean_of_songs(index: Index, rows: np.ndarray) -> np.ndarray:
+    """rows: one a segment -> one a song, float64."""
     count = np.bincount(index.window_song, minlength=len(index.music_ids))
-    total = np.zeros((len(count), index.vectors.dim))
-    np.add.at(total, index.window_song, index.vectors[:])
-    return (total / count[:, None]).astype(np.float32)
+    total = np.zeros((len(count), rows.shape[1]))
+    np.add.at(total, index.window_song, rows)
+    mean: np.ndarray = total / count[:, None]
+    return mean
+
+
+def _chances(vectors: Floats, encoder: SoundEncoder) -> np.ndarray:
+    """(segments, tags): how probable each tag is, float64."""
+    chances: np.ndarray = 1 / (1 + np.exp(-encoder.log_odds(vectors).astype(np.float64)))
+    return chances
 
 
 def heard(blocks: Iterator[Floats], encoder: SoundEncoder) -> Embeddings:
@@ -113,9 +120,10 @@ def segments(blocks: Iterator[Floats]) -> Iterator[Segment]:
 
 def _files(source: Path, split: str) -> tuple[list[tuple[Song, Path, str]], Skipped]:
     """(song, file, checksum) of every recording."""
-    if (source / split / "song").is_dir() and not (source / "train" / "train_meta.csv").is_file():
+    kind = kind_of(source, split)
+    if kind == "store":
         raise InputError(f"{source}: an f0 store, which has no sound; give the recordings that it was made of")
-    if (source / "train" / "train_meta.csv").is_file() or (source / split).is_dir():
+    if kind == "dataset":
         loaded = load_split(source, split)
         items = [(item, item.audio) for item in loaded.songs if item.audio is not None]
         titles = read_titles(source)
@@ -185,6 +193,6 @@ def _index(files: Sequence[tuple[Song, Path, str]], made: Mapping[str, Entry], e
 
 def _best(entry: Entry, encoder: SoundEncoder) -> tuple[str, ...]:
     """The likeliest tags of a recording, the likeliest first; of major and minor one always is, which tells little."""
-    chances = (1 / (1 + np.exp(-encoder.log_odds(entry.embeddings.vectors)))).mean(axis=0)
+    chances = _chances(entry.embeddings.vectors, encoder).mean(axis=0)
     likely = [tag for tag in np.argsort(-chances, kind="stable").tolist() if chances[tag] >= LEAST_CHANCE]
     return tuple([encoder.tags[tag] for tag in likely if encoder.tags[tag] not in MODES][:MOST_TAGS])

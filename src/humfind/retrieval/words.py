@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from humfind.data.tag_table import lemma
 from humfind.encoders import minilm
 from humfind.encoders.sound import SAME, SoundEncoder
 from humfind.encoders.tag_model import TagModel
@@ -21,23 +22,17 @@ NAMED = 3.0  # what a word in a song's title, artist or album counts, where a ta
 FEWEST = 3  # songs from which on a tag's scores have a mean and a spread
 
 
-def plain(text: str) -> str:
-    """How words are compared: ``Hip-Hop``, ``hip hop`` and ``hiphop`` are one, a plural and its singular are too."""
-    letters = "".join(letter for letter in text.casefold() if letter.isalnum())
-    return letters[:-1] if letters.endswith("s") and letters[:-1].isalpha() and len(letters) > 3 else letters
-
-
 def parse(words: str, tags: Sequence[str]) -> tuple[list[str], list[str]]:
     """The tags that ``words`` name, the longest names first ("hard rock" is one, not two), and the words that are
     none."""
-    called = {plain(tag): tag for tag in tags} | {
-        plain(name): tag for tag, names in SAME.items() for name in names if tag in tags
+    called = {lemma(tag): tag for tag in tags} | {
+        lemma(name): tag for tag, names in SAME.items() for name in names if tag in tags
     }
     tokens = words.replace(",", " ").split()
     found, rest = [], []
     while tokens:
         for count in range(len(tokens), 0, -1):
-            tag = called.get(plain("".join(tokens[:count])))
+            tag = called.get(lemma(" ".join(tokens[:count])))
             if tag is not None:
                 found.append(tag)
                 tokens = tokens[count:]
@@ -58,6 +53,7 @@ class WordSearcher:
     probable: int = 0
     model: TagModel | None = None
     songs: Floats | None = None
+    _meanings: dict[str, np.ndarray | None] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, index: Index, encoder: SoundEncoder, model: TagModel | None = None) -> WordSearcher:
@@ -106,7 +102,12 @@ class WordSearcher:
 
     def _meant(self, word: str) -> np.ndarray | None:
         """What speaks for each song of a word that is no tag; None where nothing does."""
-        wanted = plain(word)
+        if word not in self._meanings:  # the encoder of general English takes a second to read
+            self._meanings[word] = self._look_up(word)
+        return self._meanings[word]
+
+    def _look_up(self, word: str) -> np.ndarray | None:
+        wanted = lemma(word)
         has = np.array([wanted in self._said[music_id] for music_id in self.index.music_ids])
         if has.any():
             return NAMED * has
@@ -126,5 +127,5 @@ class WordSearcher:
         said: dict[str, set[str]] = {}
         for song in self.index.songs:
             text = f"{song.title} {song.artist} {song.album} {song.music_id}".replace("_", " ")
-            said.setdefault(song.music_id, set()).update(plain(word) for word in re.split(r"[^\w'-]+", text))
+            said.setdefault(song.music_id, set()).update(lemma(word) for word in re.split(r"[^\w'-]+", text))
         return said

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 
-from humfind.data.tag_table import TagTable
+from humfind.data.tag_table import TagTable, lemma
 from humfind.types import InputError
 
 SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 LEAKING = 0.9  # share of tracks that a tag and a context have in common
-SINGULAR = {"blues"}  # words that only look like plurals
-
-
-def lemma(tag: str) -> str:
-    """What spellings of a tag share: ``Hip-Hop``, ``hip hop`` and ``hiphop``; ``guitars`` and ``guitar``."""
-    words = re.split(r"[^\w]+", tag.casefold())
-    return "".join(word if word in SINGULAR else _singular(word) for word in words if word)
-
-
-def _singular(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 3 and word.isalpha() and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
 
 
 def grouped(table: TagTable) -> TagTable:

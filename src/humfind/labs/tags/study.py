@@ -76,7 +76,7 @@ def chunks(sounds: Sequence[Recording]) -> Floats:
     """(n, chunks, 173, 128) float32 for the CNN: as many of each, evenly spread, as the shortest recording has."""
     mels = [compressed_mel(resample(sound, RATE_HZ).samples, RATE_HZ, FFT, HOP, BANDS) for sound in sounds]
     mels = [np.tile(mel, (-(-FRAMES // len(mel)), 1)) if len(mel) < FRAMES else mel for mel in mels]
-    count = min(MOST_CHUNKS, *(len(mel) // FRAMES for mel in mels)) if len(mels) > 1 else len(mels[0]) // FRAMES
+    count = min(MOST_CHUNKS, min(len(mel) for mel in mels) // FRAMES)
     starts = [np.linspace(0, len(mel) - FRAMES, count).astype(int) for mel in mels]
     return np.stack([np.stack([mel[at : at + FRAMES] for at in mine]) for mel, mine in zip(mels, starts, strict=True)])
 
@@ -104,10 +104,21 @@ def judged(scores: Floats, has: Bools, category: Mapping[str, str]) -> Found:
 
 
 def compare(
-    given: Material, configs: Mapping[str, TagModelConfig], folder: Path, resume: bool = True
+    given: Material,
+    configs: Mapping[str, TagModelConfig],
+    folder: Path,
+    resume: bool = True,
+    trained: TagModel | None = None,
 ) -> dict[str, Found]:
-    """Each configuration, trained into a folder of its name and tested."""
-    return {name: test(given, train(given, config, folder / name, resume)[1]) for name, config in configs.items()}
+    """Each configuration, trained into a folder of its name and tested. trained: a model on the same material, which is
+    taken for the configuration that it has."""
+
+    def model(name: str, config: TagModelConfig) -> TagModel:
+        if trained is not None and trained.config == config:
+            return trained
+        return train(given, config, folder / name, resume)[1]
+
+    return {name: test(given, model(name, config)) for name, config in configs.items()}
 
 
 def towers(config: TagModelConfig, has_sound: bool) -> dict[str, TagModelConfig]:
