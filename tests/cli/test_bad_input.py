@@ -584,7 +584,15 @@ given("an unknown part", "parts=lyrics: unknown; choose one of melody, sound", "
       "melody,lyrics")  # fmt: skip
 given("words for no index", "nowhere: not an index; give: humfind index FOLDER --parts sound", "tag", "rock", "--index",
       "nowhere")  # fmt: skip
-given("an unknown lab", "lab tag: unknown; choose one of singing, tags; did you mean tags?", "labs", "tag")
+given("an unknown lab", "lab tag: unknown; choose one of singing, tags, similar; did you mean tags?", "labs", "tag")
+given("no sound to find the like of", "nowhere.wav: no such file; give a recording", "similar", "nowhere.wav",
+      "--index", "x")  # fmt: skip
+given("a place that is none", "--at soon: no place in a recording; write for example 0:41", "similar",
+      str(REPOSITORY / "README.md"), "--index", "x", "--at", "soon")  # fmt: skip
+given("a map that is no page", "map.png: not a .html; name one, for example map.html", "similar",
+      str(REPOSITORY / "README.md"), "--index", "x", "--map", "map.png")  # fmt: skip
+given("sounds that are not there", "sounds=nowhere: no such folder; give one of recordings", "labs", "similar", "-p",
+      "sounds=nowhere")  # fmt: skip
 given("no Kaggle name", "--data a/b/c: not a Kaggle name; give USER/DATASET", "kaggle", "--data", "a/b/c", "--user",
       "me", "--out", "x")  # fmt: skip
 given("no Kaggle user", "give your user name", "kaggle", "--data", "a/b", "--user", "Me!", "--out", "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -115,6 +116,11 @@ def test_minor_is_told_from_major(encoder):
             odds[name] = encoder.log_odds(encoder.embed(list(segments(iter([samples])))).vectors)[:, column].mean()
         assert odds["minor"] > 0 > odds["major"], (root, odds)
     assert mode_strengths(np.zeros(50_000, np.float32), 16_000).tolist() == [0, 0]
+    click = np.zeros(50_000, np.float32)
+    click[100] = 1e-3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # librosa says that it has no tuning
+        assert np.isfinite(mode_strengths(click, 16_000)).all()
 
 
 def test_a_keys_own_profile_fits_it_best():

@@ -6,6 +6,8 @@ The mean chroma is correlated with each key's profile (Krumhansl and Kessler 198
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from humfind.types import Floats
@@ -21,6 +23,8 @@ def mode_strengths(samples: Floats, rate_hz: int) -> Floats:
         return np.zeros(2, np.float32)
     from librosa.feature import chroma_stft
 
+    # of noise, which has no tuning: taken as 0
+    warnings.filterwarnings("ignore", "Trying to estimate tuning from empty frequency set", UserWarning)
     chroma = chroma_stft(y=samples, sr=rate_hz, n_fft=FFT, hop_length=HOP).mean(axis=1)
     return strengths(chroma)
 

@@ -97,7 +97,10 @@ def run(
 def labs(
     lab: Annotated[
         str,
-        typer.Argument(metavar="LAB", help="singing: hums by wavelet strings and by attention | tags: words to music"),
+        typer.Argument(
+            metavar="LAB",
+            help="singing: hums by wavelet strings and attention | tags: words to music | similar: sounds by example",
+        ),
     ],
     data: Annotated[Path | None, typer.Option(help="data set [default: the tiny demo set]")] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", help="notebook parameter, name=value")] = None,
@@ -213,7 +216,9 @@ def index(
     model: Checkpoint = "",
     tracker: Tracker = "",
     engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivf for many songs")] = "",
-    parts: Annotated[str, typer.Option(help="melody: to hum at | sound: for tags | melody,sound")] = "melody",
+    parts: Annotated[
+        str, typer.Option(help="melody: to hum at | sound: for tag and similar | melody,sound")
+    ] = "melody",
 ) -> None:
     """Build an index of songs, from a data set or a folder; given again, what has not changed is taken over."""
     from humfind.config import INDEX_PARTS, IndexConfig, require_valid
@@ -316,6 +321,40 @@ def tag(
 
     with _uncollected():
         answer_words(" ".join(words), songs, top, as_json, model)
+
+
+@app.command(epilog="Example: humfind similar song.mp3 --at 0:41 --index my-music --map map.html")
+def similar(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a recording of music, or of any sound")],
+    index: Annotated[Path, typer.Option(help="index folder that has a sound part")],
+    at: Annotated[str, typer.Option(help="the three seconds from there [default: all of it]", metavar="M:SS")] = "",
+    top: Top = 10,
+    as_json: AsJson = False,
+    play: Play = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--map", help="also write a page that shows the library and plays it", metavar="PAGE.html"),
+    ] = None,
+) -> None:
+    """Find what sounds like a recording, or like a place in it."""
+    from humfind.index.sound import load_sound
+    from humfind.types import InputError
+
+    if not file.is_file():
+        raise InputError(f"{file}: no such file; give a recording")
+    start_s = _seconds(at)
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{page}: not a .html; name one, for example map.html")
+    if page is not None and not page.absolute().parent.is_dir():
+        raise InputError(f"{page}: its folder is not there; make it first")
+    _require_limits()
+    songs = load_sound(index)
+    from humfind.cli.searching import answer_sound, play_match
+
+    with _uncollected():
+        ranking = answer_sound(file, songs, start_s, top, as_json, page)
+    if play:
+        play_match(ranking, songs)
 
 
 @app.command(epilog="Example: humfind predict DATA --model pretrained --out submission.csv")
@@ -521,3 +560,18 @@ def _report_skipped(skipped: list[tuple[str, str]]) -> None:
         say(f"skipped: {printable(path)}: {printable(reason)}", error=True)
     if len(skipped) > 10:
         say(f"skipped: {len(skipped) - 10} more", error=True)
+
+
+def _seconds(at: str) -> float | None:
+    """``41``, ``0:41`` and ``1:02:03`` in seconds; None where nothing was asked for. Raises InputError."""
+    from humfind.types import InputError
+
+    if not at:
+        return None
+    parts = at.split(":")
+    if not all(part.replace(".", "", 1).isdigit() for part in parts) or len(parts) > 3:
+        raise InputError(f"--at {at}: no place in a recording; write for example 0:41")
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + float(part)
+    return seconds

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from humfind.config import RankConfig
     from humfind.index import Index
     from humfind.retrieval.answers import Searched
+    from humfind.types import Ranking
 
 
 def answer(
@@ -59,7 +60,7 @@ def answer(
             say(f"drawn: {path}", error=True)
     if play:
         for one in searched:
-            play_match(one, found)
+            play_match(one.ranking, found)
     return len(reasons)
 
 
@@ -81,6 +82,29 @@ def answer_words(words: str, songs: Index, top: int, as_json: bool = False, mode
         others = [tag for tag in songs.song(music_id).tags if tag not in asked]
         tags[music_id] = [*(f"{tag} {chance:.2f}" for tag, chance in asked.items()), *others]
     say(to_json(verdict_of(ranking, songs, tags)) if as_json else table_of(ranking, songs, tags))
+
+
+def answer_sound(
+    file: Path, songs: Index, at_s: float | None, top: int, as_json: bool = False, page: Path | None = None
+) -> Ranking:
+    """Print the songs of a sound part that hold the most similar segments, and write the map where ``page`` is given.
+    Raises InputError where the file cannot be read, ends before ``at_s``, or no other recording is there."""
+    from humfind.encoders.sound import SoundEncoder
+    from humfind.f0.extract import file_sha256
+    from humfind.retrieval.answers import table_of, verdict_of
+    from humfind.retrieval.similar import SimilarSearcher, listen
+    from humfind.retrieval.sound_map import write_map
+
+    encoder = SoundEncoder()
+    searcher = SimilarSearcher.of(songs, encoder)
+    vectors = listen(file, encoder, at_s).vectors
+    ranking = searcher.search(vectors, top, str(file), at_s or 0.0, frozenset({file_sha256(file)}))
+    tags = {music_id: songs.song(music_id).tags for music_id in ranking.music_ids}
+    say(to_json(verdict_of(ranking, songs, tags)) if as_json else table_of(ranking, songs, tags, keys=False))
+    if page is not None:
+        shown = write_map(songs, page, file, vectors, at_s or 0.0)
+        say(f"map of {shown} segments: {page}", error=True)
+    return ranking
 
 
 def _text(one: Searched, index: Index, tags: Mapping[str, Sequence[str]], named: bool) -> str:
@@ -109,11 +133,11 @@ def draw(one: Searched, index: Index, path: Path) -> None:
     atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=150, bbox_inches="tight"))
 
 
-def play_match(one: Searched, index: Index) -> None:
-    """The place that the hum matches, from the recording that the index names."""
+def play_match(ranking: Ranking, index: Index) -> None:
+    """The place that the query matches, from the recording that the index names."""
     from humfind.audio.device import play
 
-    first = one.ranking.answers[0]
+    first = ranking.answers[0]
     source = Path(index.song(first.music_id).source)
     if first.match is None or not source.is_file():
         raise InputError(f"{source}: no recording to play; index a folder of recordings")

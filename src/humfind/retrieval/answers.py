@@ -104,17 +104,17 @@ def sentence_of(ranking: Ranking, index: Index) -> str:
     )
 
 
-def table_of(ranking: Ranking, index: Index, tags: SongTags | None = None) -> str:
-    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song, the probability, or the
-    score where the ranker is not calibrated, and, where any are known, tags by music_id. Columns in which nothing is
-    said are left out."""
+def table_of(ranking: Ranking, index: Index, tags: SongTags | None = None, keys: bool = True) -> str:
+    """A ranking for eyes: rank, song, title, place in the song, semitones from hum to song where ``keys``, the
+    probability, or the score where the ranker is not calibrated, and, where any are known, tags by music_id. Columns in
+    which nothing is said are left out."""
     tags = tags or {}
     rows = [("", "song", "title", "where", "key", "score" if ranking.here is None else "probability", "tags")]
     for rank, answer in enumerate(ranking.answers, start=1):
         where, key = "", ""
         if answer.match:
             where = f"{_clock(answer.match.start_s)}-{_clock(answer.match.end_s)}"
-            key = f"{answer.match.semitones:+.0f}"
+            key = f"{answer.match.semitones:+.0f}" if keys else ""
         title = _short(printable(index.title(answer.music_id)))
         value = answer.score if answer.probability is None else answer.probability
         said = ", ".join(tags.get(answer.music_id, ()))
