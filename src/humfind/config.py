@@ -327,6 +327,32 @@ class TagModelConfig:
 
 
 @dataclass(frozen=True)
+class MorletConfig:
+    """A segment of sound -> a vector, learned without labels: a bank of Morlet wavelets, then convolutions (2019)."""
+
+    rate_hz: int = 11_025
+    samples: int = 8_192  # of a segment
+    filters: int = 128
+    taps: int = 512
+    spacing: str = "log"  # how the wavelets' centres are spaced: log | mel
+    low_hz: float = 60.0
+    high_hz: float = 5_000.0
+    cycles: float = 12.0  # of a wavelet, within three deviations of its envelope to either side
+    stride: int = 32  # samples from one reading of a wavelet to the next
+    learnable: bool = False  # whether the bank changes in training
+    frames: int = 64  # that are left after pooling
+    channels: int = 16  # of the four convolutions; 128 in 2019
+    dim: int = 128
+    positives: str = "both"  # what an anchor is drawn to: deformed (a copy) | near (in time) | both
+    mining: str = "semihard"  # which of the batch's negatives an anchor is pushed from: semihard | random
+    margin: float = 0.25  # of the triplet loss, in cosines
+    triplets: int = 32  # a batch
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=300, validate_every=75, learning_rate=5e-4, weight_decay=0.0)
+    )
+
+
+@dataclass(frozen=True)
 class TagsLabConfig:
     """Lab tags: the material, and what is compared on it."""
 
@@ -335,6 +361,15 @@ class TagsLabConfig:
     length_s: float = 9.0  # of each
     least_tracks: int = 0  # of a tag; 0: a fiftieth of the tracks, a hundred at most
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class SimilarLabConfig:
+    """Lab similar: the material, and what is compared on it."""
+
+    sounds: str = ""  # a folder of recordings, with labels in its folders' names or in a CSV; empty: rendered
+    minutes: float = 60.0  # that are rendered
+    seed: int = 0  # of everything
 
 
 @dataclass(frozen=True)
@@ -433,6 +468,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "acoustic": ("musicnn", "cnn"),
     "words": ("music", "general"),
     "sampling": ("random", "balanced", "balanced-weighted"),
+    "spacing": ("log", "mel"),
+    "positives": ("deformed", "near", "both"),
+    "mining": ("semihard", "random"),
 }
 LARGEST_SEED = 2**63 - 1
 RANGES: dict[str, tuple[float, float]] = {
@@ -458,6 +496,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "least_tracks": (0, 10**6),
     "triplets": (2, 10**5),
     "dropout": (0.0, 0.95),
+    "minutes": (0.5, 100_000),
+    "channels": (1, 1024),
 }
 
 

@@ -31,6 +31,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(name: str, tmp_path: Path)
     for i in range(4):
         put_audio(home / f"Music/{i} tune.wav", f0_of(melody(i)))
     put_audio(here / "hum.wav", hum_of(1))
+    put_audio(here / "song.wav", f0_of(melody(9)))
     added = tmp_path / "added"  # what a page installs, away from the environment
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"HOME": str(home), "PATH": binaries, "HUMFIND_HOME": str(here)}

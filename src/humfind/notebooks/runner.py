@@ -24,7 +24,7 @@ from humfind.runtime.lock import writing
 from humfind.types import InputError, did_you_mean
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank", "06_hum_yourself")
-LABS = ("singing", "tags")  # notebooks/labs, each by itself
+LABS = ("singing", "tags", "similar")  # notebooks/labs, each by itself
 WITHOUT_TRAIN = ("01_crepe_transform", "06_hum_yourself")
 SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -157,6 +157,10 @@ def run_lab(lab: str, data: Path | None = None, parameters: Mapping[str, str] | 
         if missing := [path for path in paths_given if not path.exists()]:
             raise InputError(f"table={missing[0]}: no such file or folder; give tables of tags, separated by commas")
         asked["table"] = ",".join(str(path.absolute()) for path in paths_given)
+    if sounds := asked.get("sounds"):
+        if not Path(sounds).is_dir():
+            raise InputError(f"sounds={sounds}: no such folder; give one of recordings")
+        asked["sounds"] = str(Path(sounds).absolute())
     choose_parameters([source], asked)
     if data is None:
         from humfind.data.demo import ensure

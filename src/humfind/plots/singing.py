@@ -61,7 +61,7 @@ def attention(values: np.ndarray, weights: np.ndarray, length_s: float, claim: s
 
 def history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float]) -> Figure:
     """The training: loss of each step, and MAP of the tunes that were held out."""
-    return training.map_history(rows, losses, "tunes", "recordings")
+    return training.lab_history(rows, losses, "tunes", "recordings")
 
 
 def distances(found: Any) -> Figure:

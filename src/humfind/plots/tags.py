@@ -51,7 +51,7 @@ def samplers(share: np.ndarray, drawn: Mapping[str, np.ndarray], claim: str) -> 
 
 def history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float]) -> Figure:
     """The training: loss of each step, and MAP of the tracks that were held out."""
-    return training.map_history(rows, losses, "tracks", "tags")
+    return training.lab_history(rows, losses, "tracks", "tags")
 
 
 def by_category(found: Mapping[str, Any], chance: float, claim: str) -> Figure:

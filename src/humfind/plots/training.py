@@ -44,10 +44,13 @@ def history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float], chance: 
     return figure
 
 
-def map_history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float], held_out: str, over: str) -> Figure:
-    """A lab's training: loss of each step, and MAP of what was held out. over: what the interval is over."""
-    best = max(rows, key=lambda row: row["validation_map"])
-    claim = f"MAP on held-out {held_out} is best at step {best['step']}: {best['validation_map']:.2f}"
+def lab_history(
+    rows: Sequence[Mapping[str, Any]], losses: Sequence[float], held_out: str, over: str, figure_of: str = "MAP"
+) -> Figure:
+    """A lab's training: loss of each step, and MAP or MRR of what was held out. over: what the interval is over."""
+    score = f"validation_{figure_of.lower()}"
+    best = max(rows, key=lambda row: row[score])
+    claim = f"{figure_of} on held-out {held_out} is best at step {best['step']}: {best[score]:.2f}"
     look = f"Pale: each step's loss; solid: its mean since the last validation. Band: 95 % interval over {over}."
     figure, axes = style.canvas(claim, look, 1, 2, size=(10, 3.8))
     left, right = axes[0]
@@ -55,9 +58,9 @@ def map_history(rows: Sequence[Mapping[str, Any]], losses: Sequence[float], held
     left.plot(np.arange(1, len(losses) + 1), losses, color=style.MUTED, linewidth=0.8)
     left.plot(steps, [row["loss"] for row in rows], color=style.INK, marker="o")
     style.panel(left, "", "step", "loss")
-    style.band(right, steps, [Interval(row["validation_map"], row["low"], row["high"]) for row in rows], style.SONG, "")
+    style.band(right, steps, [Interval(row[score], row["low"], row["high"]) for row in rows], style.SONG, "")
     right.set_ylim(0, 1.02)
-    style.panel(right, "", "step", "MAP")
+    style.panel(right, "", "step", figure_of)
     return figure
 
 
