@@ -33,7 +33,7 @@ from humfind.training.deformations import KINDS
 
 SEED = 0
 STEPS = 300
-SIZES, DIM, INNER, MIDDLES, SPREAD = (1_000, 10_000, 100_000), 128, 16, 1_000, 0.35
+SIZES, DIM, INNER, MIDDLES, SPREAD = (1_000, 10_000, 30_000, 100_000), 128, 16, 1_000, 0.35
 ASKED, APART_S = 200, 10.0
 ENOUGH = 0.9  # of the exact answer
 
