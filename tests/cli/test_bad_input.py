@@ -589,6 +589,8 @@ given("no sound to find the like of", "nowhere.wav: no such file; give a recordi
       "--index", "x")  # fmt: skip
 given("a place that is none", "--at soon: no place in a recording; write for example 0:41", "similar",
       str(REPOSITORY / "README.md"), "--index", "x", "--at", "soon")  # fmt: skip
+given("a place in other digits", "no place in a recording; write for example 0:41", "similar",
+      str(REPOSITORY / "README.md"), "--index", "x", "--at", "0:\u00b2")  # fmt: skip
 given("a map that is no page", "map.png: not a .html; name one, for example map.html", "similar",
       str(REPOSITORY / "README.md"), "--index", "x", "--map", "map.png")  # fmt: skip
 given("sounds that are not there", "sounds=nowhere: no such folder; give one of recordings", "labs", "similar", "-p",

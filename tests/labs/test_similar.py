@@ -422,8 +422,16 @@ def test_arithmetic_by_hand():
     labels = ["a", "b", "c", "a+b", "b+c", "a+c"]
     found = study.arithmetic(vectors, labels)
     assert found["both, added"].tolist() == [1, 1, 1]
+    by_hand = (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4  # one duet, among four
+    assert found["random order"].tolist() == pytest.approx([by_hand] * 3)
     assert (found["one alone"] < 1).any()
     assert len(study.arithmetic(vectors[:3], labels[:3])["both, added"]) == 0
+
+
+def test_the_first_of_several_by_chance():
+    rng = np.random.default_rng(0)
+    drawn = [1 / (1 + rng.permutation(30)[:3].min()) for _ in range(20_000)]
+    assert study._first_by_chance(3, 30) == pytest.approx(np.mean(drawn), abs=0.006)
 
 
 def test_neighbours_give_their_commonest_label():
@@ -436,10 +444,11 @@ def test_neighbours_give_their_commonest_label():
 def test_mel_statistics_and_the_frozen_network_know_tones_apart(tmp_path):
     given = study.material(labelled_sounds.read(put_sounds(tmp_path)), quick())
     model = SoundModel.untrained(given.config)
-    for name, way in study.ways(given, model).items():
-        found = study.judge(given, way)
-        assert found.copies.overall.value > 0.05, name
-        assert found.gain(found).value == 0
+    found = {name: study.judge(given, way) for name, way in study.ways(given, model).items()}
+    for name, one in found.items():
+        assert one.copies.overall.value > 0.05, name
+    first, *_, last = found.values()
+    assert first.gain(last).value == pytest.approx(first.same.map.value - last.same.map.value, abs=1e-6)
     assert set(study.variants(quick())) >= {"as it is", "negatives at random", "centres by mel"}
 
 

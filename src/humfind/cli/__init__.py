@@ -569,7 +569,7 @@ def _seconds(at: str) -> float | None:
     if not at:
         return None
     parts = at.split(":")
-    if not all(part.replace(".", "", 1).isdigit() for part in parts) or len(parts) > 3:
+    if not at.isascii() or not all(part.replace(".", "", 1).isdigit() for part in parts) or len(parts) > 3:
         raise InputError(f"--at {at}: no place in a recording; write for example 0:41")
     seconds = 0.0
     for part in parts:

@@ -142,6 +142,13 @@ class VectorTable:
             ) from error
 
 
+def unit(vectors: Floats) -> Floats:
+    """Rows of length 1; rows of zeros stay so. (n, d) float32."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: Floats = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return found
+
+
 def _finite(halves: Halves) -> bool:
     return _numbers(np.ascontiguousarray(halves).view(np.uint16).reshape(-1))
 

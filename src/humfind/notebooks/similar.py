@@ -293,8 +293,8 @@ def arithmetic(material: study.Material, model: SoundModel) -> tuple[dict[str, I
     asked = len(next(iter(scores.values())))
     if not asked:
         raise InputError("arithmetic: no label names two others, a+b; this folder has no duets")
+    random = float(scores.pop("random order").mean())
     found = {name: bootstrap(values.astype(np.float64)) for name, values in scores.items()}
-    random = float(np.mean([1 / rank for rank in range(1, len(labels))]))
     claim = f"The sum of two instruments finds their duet at MRR {found['both, added'].value:.2f}, one alone at "
     claim += f"{found['one alone'].value:.2f}"
     return found, random, claim, f"reciprocal rank of the first duet of the two ({asked} pairs)"
@@ -307,7 +307,8 @@ def named(material: study.Material, spaces: Spaces) -> tuple[dict[str, Interval]
     for name, way in spaces.ways.items():
         places = way.clips(material.take("learned"))
         found[name] = study.named_by_neighbours(places, known, spaces.found[name].vectors, asked)
-    commonest = max(known.count(label) for label in set(known)) / len(known)
+    answered = [label for label in asked if label in set(known)]
+    commonest = answered.count(max(sorted(set(known)), key=known.count)) / len(answered)
     ours = next(iter(found.values()))
     claim = f"Named by five neighbours with a label, {ours.value:.0%} of recordings get their own"
     return found, commonest, claim, "share of recordings with the right label"

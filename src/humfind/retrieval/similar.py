@@ -12,6 +12,7 @@ from humfind.audio.load import stream
 from humfind.encoders import musicnn
 from humfind.encoders.sound import SoundEncoder
 from humfind.index import Index
+from humfind.index.vectors import unit
 from humfind.retrieval.sound import heard
 from humfind.types import Answer, Embeddings, Floats, InputError, Match, Ranking
 
@@ -83,7 +84,7 @@ class SimilarSearcher:
         similar, compared with how similar other songs are to that segment of the query.
         without: checksums of recordings that are no answer: the query's own. Raises InputError where no song is left.
         """
-        query = _unit(vectors)
+        query = unit(vectors)
         near = self._nearest(query)
         for row, song in enumerate(self.index.songs):
             if song.checksum and song.checksum in without:
@@ -116,17 +117,11 @@ class SimilarSearcher:
     def _blocks(self) -> Iterator[tuple[int, Floats]]:
         """The table's vectors, of length 1, block after block."""
         for start, part in self.index.vectors.blocks():
-            yield start, _unit(part)
+            yield start, unit(part)
 
     def _match(self, query: Floats, usual: np.ndarray, recording: int, at_s: float) -> Match:
         first, last = np.searchsorted(self.index.recording, [recording, recording + 1])
-        cosines = _unit(self.index.vectors[first:last]) @ query.T - usual
+        cosines = unit(self.index.vectors[first:last]) @ query.T - usual
         row, asked = np.unravel_index(int(cosines.argmax()), cosines.shape)
         start, length = (float(one[first + row]) for one in (self.index.start_s, self.index.length_s))
         return Match(start, start + length, 0.0, 1.0, at_s + float(asked) * musicnn.SEGMENT_S)
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: Floats = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return found

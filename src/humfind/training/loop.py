@@ -10,16 +10,18 @@ seed too, so that a resumed training is the unbroken one to the bit.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -252,6 +254,14 @@ def _device(config: TrainConfig) -> tuple[torch.device, bool]:
     if config.precision == "bf16" and not on_gpu:
         raise InputError("precision bf16: only on a GPU; choose auto or 32")
     return torch.device("cuda" if on_gpu else "cpu"), on_gpu and config.precision != "32"
+
+
+def checksum_of(arrays: Iterable[np.ndarray]) -> str:
+    """sha256 of what a training learns from, in this order."""
+    digest = hashlib.sha256()
+    for values in arrays:
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def config_of(values: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from humfind.data.importers.labelled_sounds import LABEL, LabelledSounds
 from humfind.encoders import musicnn
 from humfind.encoders.morlet import SoundModel
 from humfind.encoders.sound import BATCH, Segment, SoundEncoder
+from humfind.index.vectors import unit
 from humfind.metrics import Interval, SetReport, bootstrap, set_report
 from humfind.retrieval.sound import segments as segments_of
 from humfind.runtime.cores import cores
@@ -159,12 +160,6 @@ def of_clips(clips: Sequence[Floats], embed: Embed, config: MorletConfig) -> Flo
     return unit(np.stack([part.mean(axis=0) for part in np.split(vectors, ends)]))
 
 
-def unit(vectors: Floats) -> Floats:
-    """Rows of length 1."""
-    found: Floats = (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    return found
-
-
 # --- who finds what
 
 
@@ -247,12 +242,12 @@ def variants(config: MorletConfig) -> dict[str, MorletConfig]:
 def arithmetic(vectors: Floats, labels: Sequence[str]) -> dict[str, Floats]:
     """Does piano + violin find their duet? Of each duet ``a+b`` whose instruments both have a recording of their own:
     the reciprocal rank of the first duet of the two among all recordings but those two, asked by the sum of a solo of
-    each, and by each alone."""
+    each, by each alone, and what a random order would give."""
     solo: dict[str, list[int]] = {}
     for row, label in enumerate(labels):
         if "+" not in label:
             solo.setdefault(label, []).append(row)
-    found: dict[str, list[float]] = {"both, added": [], "one alone": []}
+    found: dict[str, list[float]] = {"both, added": [], "one alone": [], "random order": []}
     for label in dict.fromkeys(one for one in labels if one.count("+") == 1):
         first, second = label.split("+")
         if first not in solo or second not in solo:
@@ -262,12 +257,23 @@ def arithmetic(vectors: Floats, labels: Sequence[str]) -> dict[str, Floats]:
         for name, queries in asked.items():
             score = [_first(vectors, query, labels, label, {solo[first][0], solo[second][0]}) for query in queries]
             found[name].append(float(np.mean(score)))
+        found["random order"].append(_first_by_chance(labels.count(label), len(labels) - 2))
     return {name: np.array(values, np.float32) for name, values in found.items()}
 
 
 def _first(vectors: Floats, query: Floats, labels: Sequence[str], wanted: str, without: set[int]) -> float:
     order = [row for row in np.argsort(-(vectors @ query), kind="stable").tolist() if row not in without]
     return 1 / (1 + next(place for place, row in enumerate(order) if labels[row] == wanted))
+
+
+def _first_by_chance(right: int, among: int) -> float:
+    """The mean reciprocal rank of the first of ``right`` recordings in a random order of ``among``."""
+    found, none_before = 0.0, 1.0
+    for rank in range(1, among - right + 2):
+        here = right / (among - rank + 1)
+        found += none_before * here / rank
+        none_before *= 1 - here
+    return found
 
 
 def named_by_neighbours(

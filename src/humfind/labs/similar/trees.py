@@ -10,12 +10,11 @@ Random projection trees and low dimensional manifolds, STOC 2008.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from humfind.index.engines import Proposal, State
+from humfind.index.engines import Proposal
 from humfind.index.vectors import VectorTable
 from humfind.types import Floats, Ints
 
@@ -66,7 +65,7 @@ class Tree:
 
 
 class Forest:
-    """An engine of the index (``humfind.index.engines``): proposes rows, which are measured again.
+    """Proposes rows as an engine of the index does (``humfind.index.engines``); they are measured again.
 
     trees: how many. leaf: rows of a leaf, at most. threshold: how near a plane a query must pass for the other side to
     be looked at; in the vectors' own unit. pool: how many rows are measured, at most, for each answer; what lies in the
@@ -76,16 +75,13 @@ class Forest:
     def __init__(
         self,
         table: VectorTable,
-        state: Mapping[str, np.ndarray] | None = None,
         *,
         trees: int = TREES,
         leaf: int = LEAF,
         threshold: float = THRESHOLD,
         pool: int = POOL,
     ) -> None:
-        if state:
-            raise ValueError("engine trees has no state")
-        self._table, self._leaf, self.threshold, self.pool = table, leaf, threshold, pool
+        self.threshold, self.pool = threshold, pool
         vectors = table[:]
         self.trees = [Tree.grow(vectors, leaf, np.random.default_rng([SEED, row])) for row in range(trees)]
         self._vectors, self._squares = vectors, np.einsum("nd,nd->n", vectors, vectors)
@@ -120,17 +116,3 @@ class Forest:
             count += int((~seen[rows]).sum())
             seen[rows] = True
         return np.flatnonzero(seen)
-
-    def add(self, table: VectorTable) -> Forest:
-        """Grown anew."""
-        return self._like(table)
-
-    def delete(self, table: VectorTable, kept: Ints) -> Forest:
-        """Grown anew."""
-        return self._like(table)
-
-    def _like(self, table: VectorTable) -> Forest:
-        return Forest(table, trees=len(self.trees), leaf=self._leaf, threshold=self.threshold, pool=self.pool)
-
-    def state(self) -> State:
-        return {}

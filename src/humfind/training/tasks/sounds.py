@@ -8,7 +8,6 @@ ever read.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,10 @@ from torch import Tensor, nn
 
 from humfind.config import MorletConfig, require_valid
 from humfind.encoders.morlet import MorletNetwork, SoundModel
+from humfind.index.vectors import unit
 from humfind.metrics import Interval, bootstrap, ranks, reciprocal
 from humfind.training.deformations import KINDS, SILENT, deform, levelled, rms
-from humfind.training.loop import HistoryRow, Training, config_of, fit
+from humfind.training.loop import HistoryRow, Training, checksum_of, config_of, fit
 from humfind.types import Floats, InputError, Ints
 
 NEAR_S = 10.0  # a segment so far from the anchor, at most, is like it
@@ -138,10 +138,7 @@ class SoundTask:
 
     @property
     def data_checksum(self) -> str:
-        digest = hashlib.sha256()
-        for clip in (*self.learned.clips, *self.held_out.clips):
-            digest.update(clip.tobytes())
-        return digest.hexdigest()
+        return checksum_of((*self.learned.clips, *self.held_out.clips))
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """sounds (3, B, samples): anchors, positives, negatives; allowed (B, B): which negative is of another recording
@@ -216,7 +213,7 @@ class Copies:
 
     def found(self, embed: Callable[[Floats], Floats]) -> CopyReport:
         """embed: segments (n, samples) -> (n, d) vectors, of which cosines count."""
-        every, asked = (_unit(embed(one)) for one in (self.segments, self.copies))
+        every, asked = (unit(embed(one)) for one in (self.segments, self.copies))
         order = np.argsort(-(asked @ every.T), axis=1, kind="stable")[:, :10]
         names = [str(i) for i in range(len(order))]
         answers = {name: [str(row) for row in rows] for name, rows in zip(names, order, strict=True)}
@@ -238,8 +235,3 @@ def train_sounds(
     task = SoundTask(Sounds(tuple(clips), config), Sounds(tuple(held_out), config), config)
     done = fit(task, config.train, out, resume, on_validation)
     return done, SoundModel.load(done.checkpoint)
-
-
-def _unit(vectors: Floats) -> Floats:
-    found: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return found

@@ -5,7 +5,6 @@ Tracks are split, tags are not: each is learned and asked. Validation ranks the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from humfind.config import TagModelConfig
 from humfind.encoders.tag_model import TagModel, TagNetwork
 from humfind.metrics import SetReport, set_report
 from humfind.training import tag_sampler
-from humfind.training.loop import HistoryRow, Training, config_of, fit
+from humfind.training.loop import HistoryRow, Training, checksum_of, config_of, fit
 from humfind.types import Bools, Floats, InputError, Ints
 
 PRECISION_AT = 10
@@ -68,11 +67,8 @@ class TagTask:
 
     @property
     def data_checksum(self) -> str:
-        digest = hashlib.sha256()
-        for part in (self.learned, self.held_out):
-            for values in (part.has, part.word_vectors, part.sound, part.culture):
-                digest.update(np.ascontiguousarray(values).tobytes())
-        return digest.hexdigest()
+        parts = (self.learned, self.held_out)
+        return checksum_of([one for part in parts for one in (part.has, part.word_vectors, part.sound, part.culture)])
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """words (B, d); sound and culture of the tracks that have the tag, then of those that have not; allowed (B, B):
