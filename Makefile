@@ -15,7 +15,7 @@ test: $(READY)  ## set up, then lint, type check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(READY) $(ALL_READY)  ## every test: the slow ones, and those of the extras, in an environment of their own
 	$(ALL)/bin/python -m pytest -m "slow or not slow"

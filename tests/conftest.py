@@ -8,6 +8,13 @@ from tiny_world import CONFIG
 
 from humfind.encoders import build
 from humfind.encoders.checkpoint import Model, input_shape
+from humfind.runtime.compiled import make_librosa
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before there are workers: tests import librosa by themselves."""
+    if getattr(config.option, "numprocesses", None):
+        make_librosa()
 
 
 @pytest.fixture(scope="session")

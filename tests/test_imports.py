@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tiny_world import REPOSITORY
 
 SOURCE = REPOSITORY / "src" / "humfind"
-GROUND = {"types", "config", "runtime.cores", "runtime.printable", "metrics"}
+GROUND = {"types", "config", "runtime.cores", "runtime.printable", "runtime.compiled", "metrics"}
 PURE = {"numpy", "scipy", "numba"}
 TABULAR = {"numpy", "pandas", "pyarrow"}
 TORCH = {"numpy", "torch", "pytorch_metric_learning"}
@@ -40,6 +41,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"types"}, {"numpy"}),
     "metrics": ({"types"}, {"numpy"}),
     "runtime.lock": ({"types"}, {"filelock"}),
+    "runtime.compiled": (set(), {"filelock"}),
     "runtime.pickled": (set(), {"numpy"}),
     "runtime.tensor_bundle": (set(), {"numpy"}),
     "runtime.doctor": ({"types"}, {"packaging"}),
@@ -150,6 +152,17 @@ def test_only_f0_knows_the_trackers(module):
         return
     trackers = {"torchcrepe", "swift_f0", "tensorflow", "keras", "crepe", "onnxruntime"}
     assert not {name.split(".")[0] for name in imports(modules()[module])} & trackers
+
+
+def test_librosa_is_compiled_by_one_process():
+    """Two that compile it at once leave files that crash every later process."""
+    for module, path in modules().items():
+        if any(name.split(".")[0] == "librosa" for name in imports(path)):
+            text = path.read_text("utf-8")
+            uses = r"( *)(?:from|import) librosa.*\n(?:\\{}(?:from|import) librosa.*\n)*"
+            every = re.findall(f"^{uses.format(1)}", text, re.MULTILINE)
+            made = re.findall(rf"^( *)make_librosa\(\)\n{uses.format(2)}", text, re.MULTILINE)
+            assert len(every) == len(made), f"{module}: librosa before make_librosa()"
 
 
 @pytest.mark.parametrize("module", modules())

@@ -256,7 +256,7 @@ def test_a_foreign_store_is_accepted(tmp_path: Path) -> None:
         {"source_sha256": pa.nulls(2)},
         {"more": [1, 2]},
     ],
-    ids=str,
+    ids=lambda changed: f"{next(iter(changed))}-{type(next(iter(changed.values()))).__name__}",
 )
 def test_other_types_of_the_same_meaning_are_accepted(tmp_path: Path, changed: dict[str, Any]) -> None:
     rows = folder_of(tmp_path, foreign(**changed)).read("train", "hum")

@@ -16,6 +16,7 @@ import numpy as np
 from humfind.audio.load import resample
 from humfind.config import ContourConfig, SpectrogramConfig
 from humfind.melody.contour import window_starts
+from humfind.runtime.compiled import make_librosa
 from humfind.types import Floats, Recording, Windows
 
 FFT_S = 0.064  # seconds that one spectrum sees
@@ -35,6 +36,7 @@ class Spectrogram:
 
 def log_mel(recording: Recording, config: SpectrogramConfig, frame_s: float) -> Spectrogram:
     """dB below the loudest frame, ``floor_db``..0 mapped onto 0..1; one row every ``frame_s``."""
+    make_librosa()
     from librosa.filters import mel as mel_filters  # seconds to import, for this control alone
     from scipy.signal import get_window, stft
 
@@ -93,6 +95,7 @@ def compressed_mel(samples: Floats, rate_hz: int, fft: int, hop: int, bands: int
 
     A frame every ``hop`` samples, ``fft`` samples long, the first at sample 0; none beyond the end.
     """
+    make_librosa()
     from librosa.feature import melspectrogram
 
     power = melspectrogram(y=samples, sr=rate_hz, n_fft=fft, hop_length=hop, n_mels=bands, center=False)

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 
+from humfind.runtime.compiled import make_librosa
 from humfind.types import Floats
 
 FFT, HOP = 4096, 1024
@@ -21,6 +22,7 @@ def mode_strengths(samples: Floats, rate_hz: int) -> Floats:
     """(2,) float32: the best correlation with a major key, and with a minor one, each in [-1, 1]; 0 in silence."""
     if not samples.any():
         return np.zeros(2, np.float32)
+    make_librosa()
     from librosa.feature import chroma_stft
 
     # of noise, which has no tuning: taken as 0

@@ -14,6 +14,7 @@ import numpy as np
 
 from humfind.audio.load import resample
 from humfind.config import F0Config
+from humfind.runtime.compiled import make_librosa
 from humfind.types import F0, Floats, InputError, Recording
 
 RATE_HZ = 16_000
@@ -59,6 +60,7 @@ class Pyin:
         yield waiting, slice(before // self.hop, None)
 
     def _pitch(self, samples: Floats, frames: slice) -> tuple[Floats, Floats]:
+        make_librosa()
         import librosa
 
         hz, _, probability = librosa.pyin(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from humfind.runtime.compiled import make_librosa
 from humfind.types import Floats
 
 PITCH = (-10, 9)  # semitones
@@ -30,6 +31,7 @@ def rms(samples: Floats) -> float:
 
 def pitched(samples: Floats, rate_hz: int, semitones: float) -> Floats:
     """Higher, at the same tempo."""
+    make_librosa()
     from librosa.effects import pitch_shift
 
     return levelled(pitch_shift(samples, sr=rate_hz, n_steps=semitones, n_fft=1024))
@@ -37,6 +39,7 @@ def pitched(samples: Floats, rate_hz: int, semitones: float) -> Floats:
 
 def stretched(samples: Floats, length: int, faster: float) -> Floats:
     """``faster`` times as fast, at the same pitch; cut or repeated to ``length`` samples."""
+    make_librosa()
     from librosa.effects import time_stretch
 
     made: Floats = time_stretch(samples, rate=faster, n_fft=1024)
