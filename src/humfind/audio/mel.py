@@ -100,3 +100,11 @@ def compressed_mel(samples: Floats, rate_hz: int, fft: int, hop: int, bands: int
 
     power = melspectrogram(y=samples, sr=rate_hz, n_fft=fft, hop_length=hop, n_mels=bands, center=False)
     return np.ascontiguousarray(np.log10(1 + 10_000 * power).T, dtype=np.float32)
+
+
+def mfcc(samples: Floats, rate_hz: int, count: int) -> Floats:
+    """Mel-frequency cepstral coefficients: (frames, count) float32."""
+    make_librosa()
+    from librosa.feature import mfcc as cepstrum
+
+    return np.ascontiguousarray(cepstrum(y=samples, sr=rate_hz, n_mfcc=count).T, dtype=np.float32)

@@ -16,8 +16,14 @@ from humfind.types import normal_form
 DAMAGED = (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, EOFError, struct.error)
 MATROSKA = (".webm", ".mka", ".mkv")  # which mutagen does not know
 LONGEST = 200  # letters of a tag
-# what title, artist and album are called: by mutagen's easy names; in the ID3 of wav and aiff; in wma
-NAMES = (("title", "TIT2", "Title"), ("artist", "TPE1", "Author"), ("album", "TALB", "WM/AlbumTitle"))
+# what title, artist, album, genre and date are called: by mutagen's easy names; in the ID3 of wav and aiff; in wma
+NAMES = (
+    ("title", "TIT2", "Title"),
+    ("artist", "TPE1", "Author"),
+    ("album", "TALB", "WM/AlbumTitle"),
+    ("genre", "TCON", "WM/Genre"),
+    ("date", "TDRC", "WM/Year"),
+)
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +34,8 @@ class Tags:
     title: str = ""
     artist: str = ""
     album: str = ""
+    genre: str = ""
+    date: str = ""
 
 
 def _first(found: Mapping[str, Any], names: tuple[str, ...]) -> str:

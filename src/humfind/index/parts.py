@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import safetensors.numpy
 
-from humfind.runtime.files import atomic_write_json, read_json, require_regular_file, require_stored
+from humfind.runtime.files import ENDING, atomic_write_json, read_json, require_regular_file, require_stored
 from humfind.runtime.lock import lock_path, writing
 from humfind.types import InputError
 
@@ -36,6 +36,7 @@ NAMES = {part: re.compile(rf"{part}-([0-9a-f]{{16}}){re.escape(ending)}") for pa
 FORMAT_2 = frozenset({"songs.parquet", "windows.parquet", "contours.parquet", "vectors.faiss"})  # its fixed names
 STAGING = ".humfind-unfinished"  # a version on its way; what a kill leaves of it is cleared by the next writer
 SOUND = "sound"  # within an index: the part that knows how songs sound, an index of its own
+TRACKS = "tracks"  # within an index: the part that knows tempo, key and tags of its tracks, a table
 F0 = "f0"  # the store of an audio folder's f0, kept so that a second run tracks only what is new
 TRIES, PAUSE_S = 25, 0.02  # to open a version that is being replaced
 # A column that repeats itself takes next to nothing on the disk: so many bytes of memory are always granted, and so
@@ -43,7 +44,7 @@ TRIES, PAUSE_S = 25, 0.02  # to open a version that is being replaced
 FREE_BYTES, BYTES_A_BYTE = 256 * 2**20, 512
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 Write = Callable[[Path], object]
-_KINDS = {F0, STAGING, SOUND}  # what may lie in the folder of an index before its index.json does
+_KINDS = {F0, STAGING, SOUND, TRACKS}  # what may lie in the folder of an index before its index.json does
 
 
 def index_folder(out: Path, source: Path | None = None) -> Path:
@@ -79,10 +80,17 @@ def _require_ours(folder: Path, other: str) -> None:
 
 
 def _is_part(names: set[str], folder: Path) -> bool:
-    """Whether what an index without melodies may hold is of one: an interrupted run's f0 store, the sound part."""
+    """Whether what an index without melodies may hold is of one: the f0 store of an interrupted run, other parts."""
     if SOUND in names and not _is_index(folder / SOUND):
         return False
+    if TRACKS in names and not _is_tracks(folder / TRACKS):
+        return False
     return F0 not in names or _is_store(folder / F0)
+
+
+def _is_tracks(folder: Path) -> bool:
+    names = {path.name.removesuffix(ENDING) for path in folder.iterdir()} if folder.is_dir() else {""}
+    return names <= {"tracks.parquet"}
 
 
 def _is_index(folder: Path) -> bool:

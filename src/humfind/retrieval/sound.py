@@ -41,7 +41,7 @@ def write_sound(source: Path, out: Path, split: str) -> tuple[Index, Skipped]:
     """The sound part of a data set's split or of a folder of music, saved in ``out``/sound. Recordings that are there
     and have not changed are taken over, also from a run that was stopped. Raises InputError."""
     index_folder(out, source)
-    files, skipped = _files(source, split)
+    files, skipped = recordings_of(source, split)
     encoder = SoundEncoder()
     folder = index_folder(out / SOUND)
     with writing(folder):
@@ -118,7 +118,7 @@ def segments(blocks: Iterator[Floats]) -> Iterator[Segment]:
         yield Segment(filled, mode_strengths(span, musicnn.RATE_HZ))
 
 
-def _files(source: Path, split: str) -> tuple[list[tuple[Song, Path, str]], Skipped]:
+def recordings_of(source: Path, split: str) -> tuple[list[tuple[Song, Path, str]], Skipped]:
     """(song, file, checksum) of every recording."""
     kind = kind_of(source, split)
     if kind == "store":
