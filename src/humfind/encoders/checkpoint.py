@@ -159,7 +159,7 @@ class Model:
     def save(self, path: Path) -> None:
         """NAME.safetensors and NAME.json, each atomically. Raises InputError where ``load`` would."""
         where = f"{path}: config"
-        require_sane(_config(to_dict(self.config), where), where)
+        require_sane(config_from(to_dict(self.config), where), where)
         _require_finite(Path(path), self.network.state_dict())
         self._checkpoint(self.checksum).save(path)
 
@@ -172,7 +172,7 @@ class Model:
         """Raises InputError where a file is missing, cut, of another format, or does not fit the other."""
         found = Checkpoint.load(path, ENCODER)
         where = f"{Path(path).with_suffix('.json')}: config"
-        config = _config(found.config, where)
+        config = config_from(found.config, where)
         require_sane(config, where)
         weights = {name: value for name, value in found.tensors.items() if not name.startswith(LOSS)}
         loss = {name.removeprefix(LOSS): value for name, value in found.tensors.items() if name.startswith(LOSS)}
@@ -189,8 +189,8 @@ class Model:
         return cls(config, network, found.facts, found.checksum, loss)
 
 
-def _config(values: Mapping[str, Any], where: str) -> ModelConfig:
-    """The encoder's own configuration is read by the class that its name means."""
+def config_from(values: Mapping[str, Any], where: str) -> ModelConfig:
+    """From plain values; the encoder's own are read by the class that its name means. Raises InputError."""
     encoder = values.get("encoder", {})
     name = encoder.get("name", "") if isinstance(encoder, dict) else ""
     if not isinstance(name, str):
