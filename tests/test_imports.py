@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "audio.separate": (GROUND | {"audio", "runtime.pickled"}, {"numpy", "torch"}),
     "audio.mel": (GROUND | {"melody", "audio"}, PURE | {"librosa"}),
     "audio.tonality": (GROUND, PURE | {"librosa"}),
+    "audio.rhythm": (GROUND, PURE | {"librosa"}),
     "audio": (GROUND | {"melody"}, AUDIO | PURE),
     "synth.soundfont": (GROUND, {"numpy", "tinysoundfont"}),
     "synth": (GROUND | {"melody"}, PURE),
@@ -82,6 +83,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "retrieval.sound_map": (LIGHT | CORE, {"numpy", "sklearn"}),
     "plots": (GROUND | {"melody"}, {"numpy", "matplotlib", "cycler", "scipy"}),
     "labs.tags.culture": (GROUND | {"data"}, PURE | {"sklearn"}),
+    "index.tracks": (GROUND | DISK | {"index"}, {"pyarrow"}),
+    "labs.playlist.hearing": (GROUND | {"audio", "encoders", "index", "training", "labs"}, {"numpy"}),
+    "labs.playlist": (GROUND | {"data", "encoders", "training", "labs"}, {"numpy"}),
     "labs.similar.rendered": (LIGHT | {"data", "synth"}, PURE | {"joblib", "soundfile"}),
     "labs.similar.search": (GROUND | {"index", "labs"}, {"numpy", "annoy", "faiss"}),
     "labs": (LIGHT | CORE | {"synth", "training"}, TORCH | TABULAR | PURE | {"joblib"}),
@@ -92,15 +96,20 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"papermill", "nbformat", "nbconvert"},
     ),
     "notebooks.singing": (LIGHT | CORE | {"training", "plots", "labs"}, SCREEN | {"torch"}),
+    "notebooks.playlist": (LIGHT | CORE | {"training", "plots", "labs", "experiment"}, SCREEN),
     "notebooks.similar": (LIGHT | CORE | {"training", "plots", "labs"}, SCREEN | {"torch"}),
     "notebooks.tags": (LIGHT | CORE | {"training", "plots", "labs"}, SCREEN),
     "notebooks": (LIGHT | CORE | {"training", "plots"}, SCREEN),
+    "experiment": (
+        LIGHT | CORE | {"training", "labs", "notebooks", "plots", "runtime.plugins"},
+        {"torch", "hydra", "omegaconf", "mlflow", "filelock", "joblib"},
+    ),
     "kaggle.install": (set(), set()),  # runs before anything is installed
     "kaggle": (LIGHT | {"data", "retrieval", "notebooks"}, set()),
     "cli": (ANY, {"typer", "numpy"}),
     "__main__": ({"cli"}, set()),
 }
-DOORS = {"cli", "__main__", "notebooks", "kaggle", "app"}  # nothing below imports these
+DOORS = {"cli", "__main__", "notebooks", "experiment", "kaggle", "app"}  # nothing below imports these
 STANDARD = set(sys.stdlib_module_names)
 
 
@@ -159,7 +168,7 @@ def test_librosa_is_compiled_by_one_process():
     for module, path in modules().items():
         if any(name.split(".")[0] == "librosa" for name in imports(path)):
             text = path.read_text("utf-8")
-            uses = r"( *)(?:from|import) librosa.*\n(?:\\{}(?:from|import) librosa.*\n)*"
+            uses = r"( *)(?:from|import) librosa.*\n(?:\{}(?:from|import) librosa.*\n)*"
             every = re.findall(f"^{uses.format(1)}", text, re.MULTILINE)
             made = re.findall(rf"^( *)make_librosa\(\)\n{uses.format(2)}", text, re.MULTILINE)
             assert len(every) == len(made), f"{module}: librosa before make_librosa()"

@@ -18,7 +18,7 @@ RANKER_NAMES = (
     "fusion",
     "wavelet",
 )  # of humfind.rankers, which takes a second to import
-INDEX_PARTS = ("melody", "sound")  # of an index
+INDEX_PARTS = ("melody", "sound", "tracks")  # of an index
 # of recordings: what libsndfile reads, and what the ffmpeg libraries do
 SOUNDFILE_SUFFIXES = frozenset({".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au"})
 CONTAINER_SUFFIXES = frozenset(
@@ -364,6 +364,22 @@ class TagsLabConfig:
 
 
 @dataclass(frozen=True)
+class TrackModelConfig:
+    """Metadata of a track -> a vector (2024)."""
+
+    loss: str = "arcface"  # triplet (by relevance) | arcface | additive | softmax (classes of genre and decade)
+    hidden: tuple[int, ...] = (64, 128)
+    dim: int = 64  # of the space
+    batch_norm: bool = True
+    scale: float = 30.0  # of cosines, before the softmax
+    margin: float = 0.5  # of arcface in radians; of additive and triplet in cosines
+    batch: int = 128
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(steps=600, validate_every=150, learning_rate=1e-3, weight_decay=1e-4)
+    )
+
+
+@dataclass(frozen=True)
 class SimilarLabConfig:
     """Lab similar: the material, and what is compared on it."""
 
@@ -468,6 +484,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "acoustic": ("musicnn", "cnn"),
     "words": ("music", "general"),
     "sampling": ("random", "balanced", "balanced-weighted"),
+    "track_loss": ("arcface", "additive", "softmax", "triplet"),
     "spacing": ("log", "mel"),
     "positives": ("deformed", "near", "both"),
     "mining": ("semihard", "random"),
@@ -498,6 +515,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0.0, 0.95),
     "minutes": (0.5, 100_000),
     "channels": (1, 1024),
+    "rendered": (0, 100_000),
+    "sound_steps": (1, 10**7),
+    "scale": (1e-3, 1e4),
 }
 
 

@@ -584,7 +584,8 @@ given("an unknown part", "parts=lyrics: unknown; choose one of melody, sound", "
       "melody,lyrics")  # fmt: skip
 given("words for no index", "nowhere: not an index; give: humfind index FOLDER --parts sound", "tag", "rock", "--index",
       "nowhere")  # fmt: skip
-given("an unknown lab", "lab tag: unknown; choose one of singing, tags, similar; did you mean tags?", "labs", "tag")
+given("an unknown lab", "lab tag: unknown; choose one of singing, tags, similar, playlist; did you mean tags?",
+      "labs", "tag")  # fmt: skip
 given("no sound to find the like of", "nowhere.wav: no such file; give a recording", "similar", "nowhere.wav",
       "--index", "x")  # fmt: skip
 given("a place that is none", "--at soon: no place in a recording; write for example 0:41", "similar",
@@ -593,6 +594,21 @@ given("a place in other digits", "no place in a recording; write for example 0:4
       str(REPOSITORY / "README.md"), "--index", "x", "--at", "0:\u00b2")  # fmt: skip
 given("a map that is no page", "map.png: not a .html; name one, for example map.html", "similar",
       str(REPOSITORY / "README.md"), "--index", "x", "--map", "map.png")  # fmt: skip
+given("a playlist from what is no index", "nowhere: does not know its tracks; give: humfind index FOLDER --parts",
+      "playlist", "one", "--index", "nowhere")  # fmt: skip
+given("a playlist that is none", "list.txt: not a .m3u8; name one, for example list.m3u8", "playlist", "one",
+      "--index", "nowhere", "--out", "list.txt")  # fmt: skip
+given("a table without tracks", "t.csv: a table is of tracks; give --parts tracks, or sound,tracks", "index", "data",
+      "--out", "i", "--table", "t.csv")  # fmt: skip
+given("an unknown setting", "stepz: task hums has no such setting; did you mean steps?", "experiment", "stepz=1")
+given("a sweep without -m", "train.loss: several values; give -m to train with each of them", "experiment",
+      "loss=triplet,ntxent")  # fmt: skip
+given("no experiments", "nowhere: no experiments; give: humfind experiment task=tracks", "experiment", "list",
+      "--store", "nowhere")  # fmt: skip
+given("a table of tracks that is not there", "table=nowhere.csv: no such file or folder; name a", "labs", "playlist",
+      "-p", "table=nowhere.csv")  # fmt: skip
+given("a network without a place", "networks=encodec: where weights are is missing", "labs", "playlist", "-p",
+      "networks=encodec")  # fmt: skip
 given("sounds that are not there", "sounds=nowhere: no such folder; give one of recordings", "labs", "similar", "-p",
       "sounds=nowhere")  # fmt: skip
 given("no Kaggle name", "--data a/b/c: not a Kaggle name; give USER/DATASET", "kaggle", "--data", "a/b/c", "--user",

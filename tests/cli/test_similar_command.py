@@ -82,3 +82,30 @@ def test_the_place_is_played(library, tmp_path):
     starts = [round(n * 2.992 * rate_hz) for n in range(3)]
     mono = flute.mean(axis=1)
     assert min(np.abs(mono[at : at + 20_000] - asked[:20_000]).max() for at in starts) < 1e-3
+
+
+def test_a_playlist_of_the_library(library, tmp_path):
+    """Genres come from a table; the list is one that players read."""
+    table = tmp_path / "tracks.csv"
+    table.write_text("file,artist,title,year,genre\npiano.flac,Ann,First,1999,hall\nharpsichord.flac,,,,hall\n")
+    index = ["--out", library / "index", "--parts", "tracks", "--table", table]
+    assert humfind("index", library / "music", *index).returncode == 0
+    listed = tmp_path / "list.m3u8"
+    command = ["playlist", "first", "--index", library / "index", "--length", "3"]
+    done = humfind(*command, "--out", listed)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "1  Ann - First: given"
+    assert "hall, too" in done.stdout
+    lines = listed.read_text().splitlines()
+    assert lines[:2] == ["#EXTM3U", "#EXTINF:10,Ann - First"]
+    assert all(Path(line).is_file() for line in lines[2::2])
+    found = json.loads(humfind(*command, "--json").stdout)
+    assert [one["given"] for one in found] == [True, False, False]
+    assert found[0]["year"] == 1999
+    wrong = humfind("playlist", "thirst", "--index", library / "index")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "no track of the index; did you mean First?" in wrong.stderr
+    table.write_text("file,genre\nother.flac,hall\n")
+    unknown = humfind("index", library / "music", *index)
+    assert unknown.returncode == 2
+    assert "the table knows none of its files" in unknown.stderr

@@ -99,7 +99,8 @@ def labs(
         str,
         typer.Argument(
             metavar="LAB",
-            help="singing: hums by wavelet strings and attention | tags: words to music | similar: sounds by example",
+            help="singing: hums by wavelet strings and attention | tags: words to music | similar: sounds by example "
+            "| playlist: tracks by their metadata",
         ),
     ],
     data: Annotated[Path | None, typer.Option(help="data set [default: the tiny demo set]")] = None,
@@ -217,30 +218,44 @@ def index(
     tracker: Tracker = "",
     engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivf for many songs")] = "",
     parts: Annotated[
-        str, typer.Option(help="melody: to hum at | sound: for tag and similar | melody,sound")
+        str, typer.Option(help="melody: to hum at | sound: for tag and similar | tracks: with sound, for playlist")
     ] = "melody",
+    table: Annotated[
+        Path | None,
+        typer.Option(help="with tracks: artist, title, year, genre of files", metavar="CSV"),
+    ] = None,
 ) -> None:
     """Build an index of songs, from a data set or a folder; given again, what has not changed is taken over."""
     from humfind.config import INDEX_PARTS, IndexConfig, require_valid
+    from humfind.data.importers import track_table
+    from humfind.types import InputError
 
     wanted = [part.strip() for part in parts.split(",")]
     for part in wanted:
         require_valid("parts", part)
+    if table is not None and "tracks" not in wanted:
+        raise InputError(f"{table}: a table is of tracks; give --parts tracks, or sound,tracks")
     _require_limits()
+    about = track_table.read(table) if table is not None else None
     for part in (one for one in INDEX_PARTS if one in wanted):
         if part == "melody":
             from humfind.retrieval.indexing import write_index
 
             made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine or IndexConfig.engine)
-            what = "windows of melody"
-        else:
+            said = f"{len(made.music_ids)} songs, {len(made.vectors)} windows of melody"
+        elif part == "sound":
             from humfind.retrieval.sound import write_sound
 
             made, skipped = write_sound(source, out, split)
-            what = "segments of sound"
+            said = f"{len(made.music_ids)} songs, {len(made.vectors)} segments of sound"
+        else:
+            from humfind.retrieval.tracks import write_tracks
+
+            tracks, skipped = write_tracks(source, out, split, about)
+            said = f"{len(tracks)} tracks"
         _report_skipped(skipped)
         without = f", {len(skipped)} skipped" if skipped else ""
-        say(f"{len(made.music_ids)} songs, {len(made.vectors)} {what}{without}: {out}")
+        say(f"{said}{without}: {out}")
 
 
 @app.command(epilog="Example: humfind search hum.m4a --index my-music --plot hum.png")
@@ -355,6 +370,63 @@ def similar(
         ranking = answer_sound(file, songs, start_s, top, as_json, page)
     if play:
         play_match(ranking, songs)
+
+
+@app.command(epilog="Example: humfind playlist 'Elf Land' --index my-music --out list.m3u8")
+def playlist(
+    track: Annotated[list[str], typer.Argument(metavar="TRACK...", help="of the index: ids, titles or files")],
+    index: Annotated[Path, typer.Option(help="index folder that has a sound and a tracks part")],
+    length: Annotated[int, typer.Option(min=2, max=500, help="tracks, those given among them")] = 20,
+    out: Annotated[Path | None, typer.Option(help="also write it for players", metavar="LIST.m3u8")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a playlist from a few tracks: of their kind, in an order in which neighbours fit."""
+    from humfind.index.sound import load_sound
+    from humfind.index.tracks import load_tracks
+    from humfind.types import InputError
+
+    if out is not None and out.suffix.lower() not in (".m3u8", ".m3u"):
+        raise InputError(f"{out}: not a .m3u8; name one, for example list.m3u8")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise InputError(f"{out}: its folder is not there; make it first")
+    _require_limits()
+    tracks, songs = load_tracks(index), load_sound(index)
+    from humfind.cli.searching import answer_playlist
+
+    answer_playlist(track, tracks, songs, length, out, as_json)
+
+
+@app.command(epilog="Example: humfind experiment task=tracks loss=triplet,arcface steps=200 -m")
+def experiment(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORD...",
+            help="settings as name=value: task=hums|singing|tags|sounds|tracks and what config.py has "
+            "| list | show RUN | compare [RUN...]",
+        ),
+    ],
+    many: Annotated[bool, typer.Option("-m", "--multirun", help="train with every combination of values")] = False,
+    store: Annotated[Path | None, typer.Option(help="folder of the runs [default: runs/experiments]")] = None,
+    workers: Annotated[int, typer.Option(min=0, max=256, help="runs side by side; 0: one a core")] = 0,
+    check: Annotated[bool, typer.Option(help="with show: the figures anew, from the kept checkpoint")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train networks with settings of your own, and keep what came of it."""
+    from humfind.runtime import paths
+
+    _require_limits()
+    folder = store or paths.home() / "runs" / "experiments"
+    from humfind.cli import experiments
+
+    if words == ["list"]:
+        experiments.listed(folder, as_json)
+    elif words[0] == "show" and len(words) == 2:
+        experiments.shown(words[1], folder, check, as_json)
+    elif words[0] == "compare":
+        experiments.compared(words[1:], folder, as_json)
+    else:
+        experiments.train(words, folder, many, workers, as_json)
 
 
 @app.command(epilog="Example: humfind predict DATA --model pretrained --out submission.csv")

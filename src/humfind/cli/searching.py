@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from humfind.types import InputError
 if TYPE_CHECKING:
     from humfind.config import RankConfig
     from humfind.index import Index
+    from humfind.index.tracks import Track
     from humfind.retrieval.answers import Searched
     from humfind.types import Ranking
 
@@ -105,6 +107,29 @@ def answer_sound(
         shown = write_map(songs, page, file, vectors, at_s or 0.0)
         say(f"map of {shown} segments: {page}", error=True)
     return ranking
+
+
+def answer_playlist(
+    said: Sequence[str], tracks: Sequence[Track], sound: Index, length: int, out: Path | None, as_json: bool
+) -> None:
+    """Print a playlist, and write it where ``out`` is given. Raises InputError for a track that is not there."""
+    from humfind.retrieval.playlist import Playlists, write_m3u8
+
+    library = Playlists.of(tracks, sound)
+    picks = library.make([library.find(name) for name in said], length)
+    if as_json:
+        rows = [{**asdict(pick.track), "key": pick.track.key, "why": pick.why, "given": pick.given} for pick in picks]
+        print(to_json(rows))
+    else:
+        width = len(str(len(picks)))
+        say(
+            "\n".join(
+                f"{i:>{width}}  {printable(pick.track.name)}: {printable(pick.why)}" for i, pick in enumerate(picks, 1)
+            )
+        )
+    if out is not None:
+        write_m3u8(picks, out)
+        say(f"playlist of {len(picks)} tracks: {out}", error=True)
 
 
 def _text(one: Searched, index: Index, tags: Mapping[str, Sequence[str]], named: bool) -> str:

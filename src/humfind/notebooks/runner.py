@@ -24,7 +24,7 @@ from humfind.runtime.lock import writing
 from humfind.types import InputError, did_you_mean
 
 SUITE = ("01_crepe_transform", "02_eda", "03_train", "04_infer", "05_rank", "06_hum_yourself")
-LABS = ("singing", "tags", "similar")  # notebooks/labs, each by itself
+LABS = ("singing", "tags", "similar", "playlist")  # notebooks/labs, each by itself
 WITHOUT_TRAIN = ("01_crepe_transform", "06_hum_yourself")
 SOURCE_LINES, TRACE_LINES = 12, 16  # of a failing cell, shown
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -155,8 +155,13 @@ def run_lab(lab: str, data: Path | None = None, parameters: Mapping[str, str] | 
     if table := asked.get("table"):
         paths_given = [Path(name.strip()) for name in table.split(",")]
         if missing := [path for path in paths_given if not path.exists()]:
-            raise InputError(f"table={missing[0]}: no such file or folder; give tables of tags, separated by commas")
+            raise InputError(f"table={missing[0]}: no such file or folder; name a table that is there")
         asked["table"] = ",".join(str(path.absolute()) for path in paths_given)
+    if networks := asked.get("networks"):
+        pairs = [one.strip().partition(":") for one in networks.split(",")]
+        if not all(place for _, _, place in pairs):
+            raise InputError(f"networks={networks:.60}: where weights are is missing; give them as encodec:FOLDER")
+        asked["networks"] = ",".join(f"{name}:{Path(place).absolute()}" for name, _, place in pairs)
     if sounds := asked.get("sounds"):
         if not Path(sounds).is_dir():
             raise InputError(f"sounds={sounds}: no such folder; give one of recordings")

@@ -32,6 +32,7 @@ DANCES = {"slipjig": "slip jig", "double jig": "jig", "fling": "highland fling"}
 METRES = {(2.0, 1.0): "duple time", (4.0, 1.0): "common time", (4.0, 2.0): "common time", (3.0, 1.0): "triple time",
           (3.0, 1.5): "compound time", (4.5, 1.5): "compound time"}  # fmt: skip
 TEMPOS = {"slow": (50.0, 76.0), "medium": (92.0, 116.0), "fast": (136.0, 184.0)}  # beats a minute
+AS_PRINTED, PRINTED_SPREAD = "as printed", 0.1  # the tempo that the book's dance has, and how far players differ
 ENSEMBLES = ("solo", "accompanied", "band")
 LOW, HIGH = 60, 76  # MIDI pitches of a register's middle
 PAGE, NEAR = 6, 12  # tunes of a page; of a stretch of the book
@@ -114,8 +115,11 @@ def render(chosen: Sequence[Rendered], length_s: float, seed: int) -> list[Recor
 
 def _render(one: Rendered, length_s: float, font: Soundfont, key: list[int]) -> Recording:
     rng = np.random.default_rng(key)
-    beats = rng.uniform(*TEMPOS[one.tempo])
     melody = one.tune.melody
+    if one.tempo == AS_PRINTED:
+        beats = one.tune.tempo / melody.beat_q * rng.uniform(1 - PRINTED_SPREAD, 1 + PRINTED_SPREAD)
+    else:
+        beats = rng.uniform(*TEMPOS[one.tempo])
     middle = HIGH if one.high else LOW
     melody = melody.transposed(round(middle + rng.uniform(-3, 3) - float(np.median(melody.midi))))
     notes = timed(melody, beats * melody.beat_q).between(0.0, length_s)
