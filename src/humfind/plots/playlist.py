@@ -110,7 +110,8 @@ def cosines(panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], claim: str) 
         axis.set_xticks(range(len(names)), names, rotation=40, ha="right")
         axis.set_yticks(range(len(names)), names if not place else [""] * len(names))
         for (row, column), value in np.ndenumerate(values):
-            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8)
+            ink = "white" if abs(value) > 0.6 * most else style.INK
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=ink)
         style.panel(axis, name)
         axis.grid(visible=False)
     return figure
