@@ -24,7 +24,7 @@ from humfind.experiment.plan import setting
 from humfind.experiment.sweep import sweep
 from humfind.index.sound import load_sound
 from humfind.index.tracks import load_tracks
-from humfind.labs.playlist import hearing, study, tunes
+from humfind.labs.playlist import embeddings, study, tunes
 from humfind.labs.playlist.study import Found
 from humfind.labs.tags import tunes as rendered
 from humfind.metrics import Interval, bootstrap
@@ -32,7 +32,7 @@ from humfind.retrieval.playlist import Playlists, key_gap, tempo_gap
 from humfind.retrieval.tracks import RATE_HZ
 
 SEED, LENGTH, TUNES, TUNE_S, EACH_MODE = 0, 15, 1000, 20.0, 30
-HEARD, HEARD_S = 480, 10.0  # tunes that are known by their sound
+EMBEDDED, EMBEDDED_S = 480, 10.0  # tunes that are known by their sound
 HITS = "spotify_hits_2000_2019.csv.gz"
 
 
@@ -74,21 +74,23 @@ def of_table(title: str, path: str, folder: Path) -> list[str]:
 
 def of_sound(folder: Path) -> list[str]:
     """Tunes by their sound, and by metadata and sound."""
-    sounds = hearing.rendered(HEARD, HEARD_S, SEED)
-    found = hearing.heard(sounds, hearing.ways(sounds, MorletConfig(), folder / "ours"))
+    sounds = embeddings.rendered(EMBEDDED, EMBEDDED_S, SEED)
+    found = embeddings.embed(sounds, embeddings.ways(sounds, MorletConfig(), folder / "ours"))
     asked = sounds.given.rows("asked")
-    lines = ["", "## Tunes by their sound", "", f"{len(sounds.recordings)} tunes of {hearing.DANCES} dances,"]
-    lines += [f"{HEARD_S:.0f} s each, {len(asked)} of them asked. The seconds: of one call for 30 s of sound.", ""]
-    judged = {name: hearing.judged(sounds, one.vectors[asked]) for name, one in found.items()}
+    lines = ["", "## Tunes by their sound", "", f"{len(sounds.recordings)} tunes of {embeddings.DANCES} dances,"]
+    lines += [f"{EMBEDDED_S:.0f} s each, {len(asked)} of them asked. The seconds: of one call for 30 s of sound.", ""]
+    judged = {name: embeddings.judged(sounds, one.vectors[asked]) for name, one in found.items()}
     lines += ["| | numbers | seconds |", "|---|---:|---:|"]
     lines += [f"| {name} | {one.vectors.shape[1]} | {one.seconds:.3f} |" for name, one in found.items()]
-    best, chance = _best(judged), hearing.chance(sounds)
+    best, chance = _best(judged), embeddings.chance(sounds)
     lines += ["", *_labels(judged, chance), "", f"Metadata and sound together (sound: {best}):", ""]
-    return lines + _labels(hearing.together(sounds, found[best].vectors, TrackModelConfig(), folder / "both"), chance)
+    return lines + _labels(
+        embeddings.together(sounds, found[best].vectors, TrackModelConfig(), folder / "both"), chance
+    )
 
 
 def _best(judged: dict[str, dict[str, Interval]]) -> str:
-    return max(judged, key=lambda name: judged[name][hearing.PLAYER].value)
+    return max(judged, key=lambda name: judged[name][embeddings.PLAYER].value)
 
 
 def _labels(found: dict[str, dict[str, Interval]], chance: dict[str, float]) -> list[str]:

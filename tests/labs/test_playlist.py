@@ -23,7 +23,7 @@ from humfind.config import TrackModelConfig, TrainConfig
 from humfind.data.importers import track_table
 from humfind.data.importers.track_table import TrackTable
 from humfind.encoders.track_network import TrackModel
-from humfind.labs.playlist import features, hearing, relevance, separation, study
+from humfind.labs.playlist import embeddings, features, relevance, separation, study
 from humfind.notebooks import runner
 from humfind.training.tasks.tracks import Tracks, class_loss, train_tracks
 from humfind.types import InputError, Recording
@@ -269,35 +269,39 @@ def test_a_playlist_is_continued_by_what_is_near():
 def test_mfcc_statistics_are_of_the_whole_recording():
     rng = np.random.default_rng(0)
     sound = Recording(rng.standard_normal(22_050).astype(np.float32), 22_050)
-    found = hearing.statistics(sound)
+    found = embeddings.statistics(sound)
     values = librosa_mfcc(y=sound.samples, sr=22_050, n_mfcc=20)
     assert np.allclose(found, np.concatenate([values.mean(axis=1), values.std(axis=1)]), atol=1e-4)
 
 
-def heard(count: int = 240, seed: int = 0) -> hearing.Sounds:
+def tunes_by_sound(count: int = 240, seed: int = 0) -> embeddings.Sounds:
     """A table whose features tell the genre; families at random; no sound."""
     given = study.material(table(count), seed)
-    family = np.random.default_rng(seed).integers(len(hearing.FAMILIES), size=count)
-    both = given.kind * len(hearing.FAMILIES) + family
-    labels = {hearing.DANCE: given.kind, hearing.PLAYER: family, hearing.BOTH: both}
-    return hearing.Sounds(replace(given, classes=both), labels, tuple(np.array(list(hearing.FAMILIES))[family]), ())
+    family = np.random.default_rng(seed).integers(len(embeddings.FAMILIES), size=count)
+    both = given.kind * len(embeddings.FAMILIES) + family
+    labels = {embeddings.DANCE: given.kind, embeddings.PLAYER: family, embeddings.BOTH: both}
+    return embeddings.Sounds(
+        replace(given, classes=both), labels, tuple(np.array(list(embeddings.FAMILIES))[family]), ()
+    )
 
 
 def test_metadata_and_sound_know_more_than_each(tmp_path):
     """The features tell the one label, a made-up sound the other: together they tell both."""
-    sounds = heard()
+    sounds = tunes_by_sound()
     rng = np.random.default_rng(1)
-    family = sounds.labels[hearing.PLAYER]
+    family = sounds.labels[embeddings.PLAYER]
     sound = (3 * np.eye(4)[family] + rng.normal(0, 0.3, (len(family), 4))).astype(np.float32)
     train = TrainConfig(steps=40, validate_every=40, learning_rate=3e-3)
-    found = hearing.together(sounds, sound, TrackModelConfig(train=train), tmp_path)
-    assert found["sound"][hearing.PLAYER].value > 0.9
-    assert found["metadata"][hearing.PLAYER].value < 0.4
-    both = {name: found[f"{name}, learned"][hearing.BOTH].value for name in ("metadata", "sound", "metadata and sound")}
+    found = embeddings.together(sounds, sound, TrackModelConfig(train=train), tmp_path)
+    assert found["sound"][embeddings.PLAYER].value > 0.9
+    assert found["metadata"][embeddings.PLAYER].value < 0.4
+    both = {
+        name: found[f"{name}, learned"][embeddings.BOTH].value for name in ("metadata", "sound", "metadata and sound")
+    }
     assert both["metadata and sound"] > max(both["metadata"], both["sound"]) + 0.1
-    assert hearing.chance(sounds)[hearing.PLAYER] == pytest.approx(0.25, abs=0.08)
-    cosines, names = hearing.family_cosines(sounds, sound - sound.mean(axis=0))
-    assert names == list(hearing.FAMILIES)
+    assert embeddings.chance(sounds)[embeddings.PLAYER] == pytest.approx(0.25, abs=0.08)
+    cosines, names = embeddings.family_cosines(sounds, sound - sound.mean(axis=0))
+    assert names == list(embeddings.FAMILIES)
     assert (np.diag(cosines) > 0.9).all()
     assert (cosines - np.diag(np.diag(cosines)) < 0.1).all()
 

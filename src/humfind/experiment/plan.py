@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from humfind.config import DEMO_SIZES
 from humfind.experiment.tasks import Task, Values, leaves, task_of
@@ -83,7 +83,7 @@ def _composed(task: Task, words: Sequence[str], many: bool) -> list[dict[str, An
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
     except ImportError as error:
-        raise InputError(f"experiment: {missing(error)}") from error
+        raise InputError(f"experiment: {missing(error.name)}") from error
     values = {name: value for name, value in task.defaults.items() if name not in task.groups}
     chosen = [{group: next(iter(choices))} for group, choices in task.groups.items()]
     store = ConfigStore.instance()
@@ -108,7 +108,7 @@ def _composed(task: Task, words: Sequence[str], many: bool) -> list[dict[str, An
             raise InputError(f"{sweeping[0]}: several values; give -m to train with each of them")
         with initialize(version_base=None, config_path=None):
             made = [compose(config_name=task.name, overrides=list(combination)) for combination in product(*parts)]
-        return [OmegaConf.to_container(one, resolve=True) for one in made]  # type: ignore[misc]
+        return [cast(dict[str, Any], OmegaConf.to_container(one, resolve=True)) for one in made]
     except OverrideParseException as error:
         raise InputError(f"{error.override}: not a value that Hydra can read; quote what has signs in it") from error
     except (HydraException, OmegaConfBaseException) as error:
@@ -123,9 +123,9 @@ def _require_choices(name: str, word: str, task: Task) -> None:
             raise InputError(f"{name}={one:.60}: unknown; choose one of {', '.join(known)}{did_you_mean(one, known)}")
 
 
-def missing(error: ImportError) -> str:
+def missing(package: str | None) -> str:
     """What to install."""
-    return f"the package {error.name} is missing; install humfind[experiments]"
+    return f"the package {package} is missing; install humfind[experiments]"
 
 
 def _run(task: Task, values: Values) -> Run:

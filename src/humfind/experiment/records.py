@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -161,11 +162,9 @@ def name_of(run: Run) -> str:
 
 def require_installed() -> None:
     """Raises InputError where Hydra or MLflow is not there."""
-    try:
-        import hydra  # noqa: F401
-        import mlflow  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"experiment: {missing(error)}") from error
+    for name in ("hydra", "mlflow"):
+        if find_spec(name) is None:
+            raise InputError(f"experiment: {missing(name)}")
 
 
 def revision() -> str:

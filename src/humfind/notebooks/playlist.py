@@ -18,7 +18,7 @@ from humfind.experiment.plan import setting
 from humfind.experiment.records import Record, differing, require_installed
 from humfind.experiment.sweep import sweep as train_all
 from humfind.experiment.tasks import leaves
-from humfind.labs.playlist import hearing, study, tunes
+from humfind.labs.playlist import embeddings, study, tunes
 from humfind.labs.playlist.features import principal
 from humfind.labs.playlist.relevance import Relevance
 from humfind.labs.playlist.study import Found
@@ -31,11 +31,11 @@ SCALES, MARGINS = "10.0,30.0,60.0", "0.0,0.25,0.5,0.75"
 
 
 @dataclass(frozen=True)
-class Heard:
+class TunesBySound:
     """Tunes that were rendered, and what each way makes of them."""
 
-    sounds: hearing.Sounds
-    found: Mapping[str, hearing.Hearing]
+    sounds: embeddings.Sounds
+    found: Mapping[str, embeddings.Embedded]
 
 
 def make_material(table: str, seed: int = 0) -> study.Material:
@@ -204,14 +204,14 @@ def continued(material: study.Material, model: TrackModel) -> tuple[dict[str, In
 # --- how tracks sound
 
 
-def hear(tunes: int, length_s: float, steps: int, networks: str, folder: Path, seed: int = 0) -> Heard:
-    """Tunes rendered and heard by every way. steps: of the network that learns without labels. networks: of others, as
-    encodec:FOLDER,wav2clip:FILE. Raises InputError where one of those is missing."""
-    sounds = hearing.rendered(tunes, length_s, seed)
+def embed_tunes(tunes: int, length_s: float, steps: int, networks: str, folder: Path, seed: int = 0) -> TunesBySound:
+    """Tunes rendered, and what every way makes of them. steps: of the network that learns without labels. networks: of
+    others, as encodec:FOLDER,wav2clip:FILE. Raises InputError where one of those is missing."""
+    sounds = embeddings.rendered(tunes, length_s, seed)
     every = max(1, steps // 4)
     train = replace(MorletConfig().train, steps=steps, validate_every=every, seed=seed)
-    ways = hearing.ways(sounds, replace(MorletConfig(), train=train), folder / "sound", others(networks))
-    return Heard(sounds, hearing.heard(sounds, ways))
+    ways = embeddings.ways(sounds, replace(MorletConfig(), train=train), folder / "sound", others(networks))
+    return TunesBySound(sounds, embeddings.embed(sounds, ways))
 
 
 def others(networks: str) -> list[AudioEmbedding]:
@@ -226,7 +226,7 @@ def _named(said: str) -> tuple[str, Path]:
     return name, Path(place)
 
 
-def costs(heard: Heard) -> Any:
+def embedding_costs(by_sound: TunesBySound) -> Any:
     """What comes out of each way, and how long it takes."""
     import pandas as pd
 
@@ -234,55 +234,55 @@ def costs(heard: Heard) -> Any:
         name: {
             "numbers a track": one.vectors.shape[1],
             "30 s of sound take, s": round(one.seconds, 3),
-            "times real time": round(hearing.TIMED_S / one.seconds),
+            "times real time": round(embeddings.TIMED_S / one.seconds),
         }
-        for name, one in heard.found.items()
+        for name, one in by_sound.found.items()
     }
     return pd.DataFrame(rows).T
 
 
-def hearings(heard: Heard) -> tuple[dict[str, dict[str, Interval]], dict[str, float], str]:
+def embedding_precisions(by_sound: TunesBySound) -> tuple[dict[str, dict[str, Interval]], dict[str, float], str]:
     """The arguments of ``plots.playlist.labels``: what each way knows."""
-    rows = heard.sounds.given.rows("asked")
-    found = {name: hearing.judged(heard.sounds, one.vectors[rows]) for name, one in heard.found.items()}
-    best = max(found, key=lambda name: found[name][hearing.PLAYER].value)
-    dance, player = (found[best][what].value for what in (hearing.DANCE, hearing.PLAYER))
+    rows = by_sound.sounds.given.rows("asked")
+    found = {name: embeddings.judged(by_sound.sounds, one.vectors[rows]) for name, one in by_sound.found.items()}
+    best = max(found, key=lambda name: found[name][embeddings.PLAYER].value)
+    dance, player = (found[best][what].value for what in (embeddings.DANCE, embeddings.PLAYER))
     claim = f"Sound tells who plays ({best}: {player:.2f} of ten neighbours), and of the dance {dance:.2f}"
-    return found, hearing.chance(heard.sounds), claim
+    return found, embeddings.chance(by_sound.sounds), claim
 
 
-def spaces(heard: Heard) -> tuple[dict[str, tuple[Floats, list[str]]], str]:
+def spaces(by_sound: TunesBySound) -> tuple[dict[str, tuple[Floats, list[str]]], str]:
     """The arguments of ``plots.playlist.spaces``: asked tracks as each way places them."""
-    rows = heard.sounds.given.rows("asked")
-    labels = [heard.sounds.families[row] for row in rows]
-    panels = {name: (flattened(one.vectors[rows], 0), labels) for name, one in heard.found.items()}
+    rows = by_sound.sounds.given.rows("asked")
+    labels = [by_sound.sounds.families[row] for row in rows]
+    panels = {name: (flattened(one.vectors[rows], 0), labels) for name, one in by_sound.found.items()}
     return panels, f"{len(rows)} tunes by their sound, coloured by the instruments' family, which nobody was told"
 
 
-def family_cosines(heard: Heard) -> tuple[dict[str, tuple[Floats, list[str]]], str]:
+def family_cosines(by_sound: TunesBySound) -> tuple[dict[str, tuple[Floats, list[str]]], str]:
     """The arguments of ``plots.playlist.cosines``: how alike the families sound."""
-    found = {name: hearing.family_cosines(heard.sounds, one.vectors) for name, one in heard.found.items()}
+    found = {name: embeddings.family_cosines(by_sound.sounds, one.vectors) for name, one in by_sound.found.items()}
     apart = {name: float(np.diag(values).mean() - values.mean()) for name, (values, _) in found.items()}
     best = max(apart, key=lambda name: apart[name])
     return found, f"A family's tunes are most alike by {best}: {apart[best]:.2f} more cosine than all"
 
 
 def together(
-    heard: Heard, config: TrackModelConfig, folder: Path
+    by_sound: TunesBySound, config: TrackModelConfig, folder: Path
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, float], str]:
     """The arguments of ``plots.playlist.labels``: metadata, sound, and both."""
-    by_sound = hearings(heard)[0]
-    best = max(by_sound, key=lambda name: by_sound[name][hearing.PLAYER].value)
-    found = hearing.together(heard.sounds, heard.found[best].vectors, config, folder / "together")
-    values = [found[f"{name}, learned"][hearing.BOTH].value for name in ("metadata and sound", "metadata", "sound")]
+    precisions = embedding_precisions(by_sound)[0]
+    best = max(precisions, key=lambda name: precisions[name][embeddings.PLAYER].value)
+    found = embeddings.together(by_sound.sounds, by_sound.found[best].vectors, config, folder / "together")
+    values = [found[f"{name}, learned"][embeddings.BOTH].value for name in ("metadata and sound", "metadata", "sound")]
     claim = "Dance and player: {:.2f} of ten neighbours by both, {:.2f} by metadata, {:.2f} by sound".format(*values)
-    return found, hearing.chance(heard.sounds), f"{claim} ({best})"
+    return found, embeddings.chance(by_sound.sounds), f"{claim} ({best})"
 
 
 def summary(
     found: Mapping[str, Found],
     swept: Mapping[float, Mapping[float, Interval]],
-    heard: Mapping[str, Mapping[str, Interval]],
+    by_sound: Mapping[str, Mapping[str, Interval]],
     both: Mapping[str, Mapping[str, Interval]],
 ) -> dict[str, Any]:
     """What the run keeps, as JSON values."""
@@ -294,6 +294,6 @@ def summary(
     return {
         "methods": {name: row(one) for name, one in found.items()},
         "sweep": {f"scale {s:g}, margin {m:g}": str(one) for s, mine in swept.items() for m, one in mine.items()},
-        "by sound": {name: {what: str(f) for what, f in one.items()} for name, one in heard.items()},
+        "by sound": {name: {what: str(f) for what, f in one.items()} for name, one in by_sound.items()},
         "metadata and sound": {name: {what: str(f) for what, f in one.items()} for name, one in both.items()},
     }

@@ -16,6 +16,7 @@ import numpy as np
 
 from humfind.index import Index
 from humfind.index.tracks import Track
+from humfind.index.vectors import unit
 from humfind.retrieval.sound import song_means
 from humfind.runtime.files import atomic_write
 from humfind.types import Floats, InputError, did_you_mean
@@ -57,7 +58,7 @@ class Playlists:
         means = song_means(sound)
         centred = means - means.mean(axis=0)  # what all share tells nothing
         mine = centred[[row[track.music_id] for track in kept]]
-        return cls(kept, mine / np.maximum(np.linalg.norm(mine, axis=1, keepdims=True), 1e-12))
+        return cls(kept, unit(mine))
 
     def find(self, said: str) -> int:
         """The row of a track, by its id, its file, or its name or title. Raises InputError where none is called so, or

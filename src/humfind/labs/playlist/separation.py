@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from humfind.index.vectors import unit
 from humfind.metrics import Interval, bootstrap
 from humfind.types import Floats, InputError
 
@@ -37,7 +38,7 @@ def separation(vectors: Floats, genres: Sequence[str], seed: int = 0, repeats: i
     others = {name: np.flatnonzero([one not in ("", name) for one in genres]) for name in rows}
     if len(rows) < 2:
         raise InputError(f"genres: fewer than two have {DRAWN + 1} tracks; give more of each")
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    directions = unit(vectors)
     rng = np.random.default_rng(seed)
     kept: dict[str, list[tuple[bool, bool]]] = {name: [] for name in rows}
     distances = []
@@ -46,7 +47,7 @@ def separation(vectors: Floats, genres: Sequence[str], seed: int = 0, repeats: i
             anchor, *near = rng.choice(mine, DRAWN + 1, replace=False)
             far = rng.choice(others[name], DRAWN, replace=len(others[name]) < DRAWN)
             euclidean = [float(np.linalg.norm(vectors[some] - vectors[anchor], axis=1).mean()) for some in (near, far)]
-            cosine = [float(1 - (unit[some] @ unit[anchor]).mean()) for some in (near, far)]
+            cosine = [float(1 - (directions[some] @ directions[anchor]).mean()) for some in (near, far)]
             kept[name].append((euclidean[0] < euclidean[1], cosine[0] < cosine[1]))
             distances.append((euclidean, cosine))
     shares = np.array([np.mean(pairs, axis=0) for pairs in kept.values()])

@@ -11,16 +11,16 @@ import numpy as np
 from humfind.config import TrackModelConfig
 from humfind.data.importers.track_table import TrackTable
 from humfind.encoders.track_network import TrackModel
+from humfind.index.vectors import unit
 from humfind.labs.playlist.features import Features, features, principal, require_no_leak
 from humfind.labs.playlist.relevance import Relevance
 from humfind.labs.playlist.separation import Separation, separation
-from humfind.metrics import Interval, SetReport, bootstrap, set_report
+from humfind.metrics import Interval, SetReport, set_report
 from humfind.training.loop import Training
-from humfind.training.tasks.tracks import Tracks, train_tracks
+from humfind.training.tasks.tracks import Tracks, neighbour_precision, train_tracks
 from humfind.types import Floats, InputError, Ints
 
 SHARES = {"learned": 0.65, "held out": 0.1, "asked": 0.25}
-PRECISION_AT = 10
 GIVEN = 3  # tracks of a playlist, from which its others are found
 DECADE = 10
 
@@ -96,13 +96,8 @@ def judge(given: Material, vectors: Floats) -> Found:
 
 
 def precision(vectors: Floats, kind: Ints) -> Interval:
-    """Of each track's ten nearest others by cosine, the share of its kind. kind: (n,), -1 for none."""
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    cosines = unit @ unit.T
-    np.fill_diagonal(cosines, -np.inf)
-    near = np.argsort(-cosines, axis=1, kind="stable")[:, :PRECISION_AT]
-    asked = np.flatnonzero(kind >= 0)
-    return bootstrap((kind[near[asked]] == kind[asked, None]).mean(axis=1))
+    """``neighbour_precision`` of vectors of any length."""
+    return neighbour_precision(unit(vectors), kind)
 
 
 def chance(kind: Ints) -> float:
@@ -151,7 +146,7 @@ def continued(table: TrackTable, vectors: Floats, k: int = 20, seed: int = 0) ->
     asked = {name: rows for name, rows in lists.items() if len(rows) > GIVEN}
     if not asked:
         raise InputError(f"table: no playlist has more than {GIVEN} tracks; give one whose playlists do")
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    near = unit(vectors)
     rng = np.random.default_rng([seed, 1])
     ranked: dict[str, dict[str, list[str]]] = {"the given": {}, "popularity": {}, "random": {}}
     right: dict[str, set[str]] = {}
@@ -159,7 +154,7 @@ def continued(table: TrackTable, vectors: Floats, k: int = 20, seed: int = 0) ->
         given = rng.permutation(rows)[:GIVEN]
         count = np.array([len(names) for names in table.playlists], np.float64)
         count[rows] -= 1  # not from the list itself
-        scores = {"the given": unit @ unit[given].mean(axis=0), "popularity": count, "random": rng.random(len(table))}
+        scores = {"the given": near @ near[given].mean(axis=0), "popularity": count, "random": rng.random(len(table))}
         for way, score in scores.items():
             order = [row for row in np.argsort(-score, kind="stable").tolist() if row not in set(given.tolist())]
             ranked[way][name] = [str(row) for row in order]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from humfind.config import TrackModelConfig, require_valid
 from humfind.encoders.track_network import TrackModel, TrackNetwork
-from humfind.metrics import bootstrap
+from humfind.metrics import Interval, bootstrap
 from humfind.training.loop import HistoryRow, Training, checksum_of, config_of, fit
 from humfind.types import Floats, InputError, Ints
 
@@ -116,11 +116,7 @@ class TrackTask:
     def validate(self) -> dict[str, float]:
         """Of each held-out track's nearest others among them, the share of its own kind."""
         vectors, kind = self.model().embed(self.held_out.values), self.held_out.kind
-        cosines = vectors @ vectors.T
-        np.fill_diagonal(cosines, -np.inf)
-        near = np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(kind) - 1)]
-        asked = np.flatnonzero(kind >= 0)
-        found = bootstrap((kind[near[asked]] == kind[asked, None]).mean(axis=1))
+        found = neighbour_precision(vectors, kind)
         return {"validation_precision": found.value, "low": found.low, "high": found.high}
 
     def save(self, path: Path, facts: Mapping[str, Any]) -> None:
@@ -134,6 +130,16 @@ class TrackTask:
         return TrackModel(
             self.model_config, learner.network, self.columns, facts or {}, dict(learner.loss.state_dict())
         )
+
+
+def neighbour_precision(vectors: Floats, kind: Ints) -> Interval:
+    """Of each track's ten nearest others by cosine, the share of its kind. vectors: (n, d) of length 1. kind: (n,), -1
+    for none."""
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    near = np.argsort(-cosines, axis=1, kind="stable")[:, : min(NEIGHBOURS, len(kind) - 1)]
+    asked = np.flatnonzero(kind >= 0)
+    return bootstrap((kind[near[asked]] == kind[asked, None]).mean(axis=1))
 
 
 def train_tracks(

@@ -43,9 +43,9 @@ Embed = Callable[[Sequence[Recording]], Floats]  # recordings -> (n, d)
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """A way to hear. vectors: (tracks, d), each column of mean 0 and deviation 1 among the learned tracks. seconds: for
-    30 s of sound, the median of three."""
+class Embedded:
+    """What a way makes of the tracks. vectors: (tracks, d), each column of mean 0 and deviation 1 among the learned
+    tracks. seconds: for 30 s of sound, the median of three."""
 
     vectors: Floats
     seconds: float
@@ -113,17 +113,17 @@ def statistics(recording: Recording) -> Floats:
     return np.concatenate([values.mean(axis=0), values.std(axis=0)])
 
 
-def heard(sounds: Sounds, found: Mapping[str, Embed]) -> dict[str, Hearing]:
+def embed(sounds: Sounds, found: Mapping[str, Embed]) -> dict[str, Embedded]:
     """Every track by every way, and how long 30 s take."""
     first = sounds.recordings[0]
     times = -(-round(TIMED_S * first.rate_hz) // len(first.samples))
     asked = replace(first, samples=np.tile(first.samples, times)[: round(TIMED_S * first.rate_hz)])
     learned = sounds.given.rows("learned")
     made = {}
-    for name, embed in found.items():
-        vectors = embed(sounds.recordings)
+    for name, way in found.items():
+        vectors = way(sounds.recordings)
         mean, spread = vectors[learned].mean(axis=0), vectors[learned].std(axis=0) + 1e-6
-        made[name] = Hearing(((vectors - mean) / spread).astype(np.float32), _seconds(embed, asked))
+        made[name] = Embedded(((vectors - mean) / spread).astype(np.float32), _seconds(way, asked))
     return made
 
 
