@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 ALL := .venv-all
 ALL_READY := $(ALL)/.ready
 
-.PHONY: demo test test-all lint docs clean
+.PHONY: demo test browser test-all lint docs clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## set up, make the demo data set, run the notebooks, print the MRR table
@@ -15,7 +15,11 @@ test: $(READY)  ## set up, then lint, type check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+browser:  ## Chromium for the tests of the page, as Debian has it; without one they are skipped
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 test-all: $(READY) $(ALL_READY)  ## every test: the slow ones, and those of the extras, in an environment of their own
 	$(ALL)/bin/python -m pytest -m "slow or not slow"

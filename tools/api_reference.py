@@ -24,7 +24,7 @@ SECTIONS: dict[str, list[str]] = {
     "Data sets, indexes and submissions": [
         "humfind.data.zalo:load_split", "humfind.f0.load:load_f0", "humfind.retrieval.indexing:index_of",
         "humfind.retrieval.indexing:write_index", "humfind.index:Index",
-        "humfind.retrieval.answers:search_file", "humfind.retrieval.answers:search_files",
+        "humfind.retrieval.searcher:search_file", "humfind.retrieval.searcher:search_files",
         "humfind.retrieval.predict:predict", "humfind.retrieval.submission:read", "humfind.retrieval.submission:score",
     ],
     "Metrics: `humfind.metrics`": [

@@ -25,8 +25,8 @@ from humfind import metrics
 from humfind.audio.load import load
 from humfind.config import F0Config, HummerConfig
 from humfind.f0 import make_tracker, track_file
-from humfind.retrieval.answers import search_files
 from humfind.retrieval.indexing import write_index
+from humfind.retrieval.searcher import search_files
 from humfind.synth import voice
 from humfind.synth.hum import perform
 

@@ -21,7 +21,7 @@ from humfind.config import F0Config, ModelConfig
 from humfind.data.importers import melodies
 from humfind.data.zalo import load_split
 from humfind.index import Index, Song
-from humfind.retrieval import answers, indexing, search
+from humfind.retrieval import indexing, search, searcher
 from humfind.types import Embeddings, Windows
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9")
@@ -248,5 +248,5 @@ def test_a_folder_is_taken_as_mixes_and_its_titles_from_tags(tmp_path, checkpoin
     assert made.title("a") == "Somebody - A tune"
     put_audio(tmp_path / "hum.wav", hum_of(0, 1.0, 5.0))
     made.save(tmp_path / "index")
-    _, ranking = answers.search_file(tmp_path / "hum.wav", tmp_path / "index")
+    _, ranking = searcher.search_file(tmp_path / "hum.wav", tmp_path / "index")
     assert ranking.music_ids == ("a",)

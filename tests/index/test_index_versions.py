@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from humfind.index import Entry, Index, IndexInfo, Song
-from humfind.retrieval import answers
+from humfind.retrieval import searcher
 from humfind.retrieval.query import HumQueries
 from humfind.types import Contour, Embeddings, InputError, Query, Windows
 
@@ -175,4 +175,4 @@ def test_a_hum_and_an_index_of_two_versions_give_no_answer(tmp_path):
     for tracker, checksum, words in expected:
         made = HumQueries((query,), checksum, {"tracker": tracker})
         with pytest.raises(InputError, match=words):
-            answers.search_files([tmp_path / "hum.wav"], tmp_path / "index", queries=lambda made=made: made)
+            searcher.search_files([tmp_path / "hum.wav"], tmp_path / "index", queries=lambda made=made: made)

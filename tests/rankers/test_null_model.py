@@ -17,7 +17,7 @@ from humfind.f0 import SHORTEST_HUM_S
 from humfind.index import Song
 from humfind.rankers import make_ranker
 from humfind.rankers.null_model import NullModel, alike_blocks, block_weights
-from humfind.retrieval import answers, search
+from humfind.retrieval import search, searcher
 from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
 
@@ -172,4 +172,4 @@ def test_a_hum_that_is_too_short_says_so(tmp_path: Path, length_s: float) -> Non
     frames = round(100 * length_s)
     put_audio(tmp_path / "hum.wav", F0(tone.hz[:frames], tone.confidence[:frames], 0.01))
     with pytest.raises(InputError, match=r"hum.wav: (too short|silent)"):
-        answers.search_file(tmp_path / "hum.wav", index)
+        searcher.search_file(tmp_path / "hum.wav", index)

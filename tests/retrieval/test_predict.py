@@ -17,7 +17,7 @@ from humfind.encoders.checkpoint import Model
 from humfind.f0.load import F0Cache, load_f0
 from humfind.index import Index
 from humfind.rankers import make_ranker
-from humfind.retrieval import answers, indexing, search, submission
+from humfind.retrieval import answers, indexing, search, searcher, submission
 from humfind.retrieval import predict as predicting
 from humfind.retrieval.checkpoints import load_model
 from humfind.types import F0, InputError
@@ -163,7 +163,7 @@ def test_an_index_of_a_store_and_of_a_folder(world, checkpoint, tmp_path):
     assert skipped[0][1] == "the same file as a/x.wav, which is used"
     made.save(tmp_path / "index")
     put_audio(tmp_path / "hum.wav", hum_of(1, 0.0, 6.0, shift=4))
-    index, ranking = answers.search_file(tmp_path / "hum.wav", tmp_path / "index", "", RankConfig("nearest"))
+    index, ranking = searcher.search_file(tmp_path / "hum.wav", tmp_path / "index", "", RankConfig("nearest"))
     assert isinstance(index, Index)
     assert ranking.music_ids[0] == "b/x"
     assert "00:00-00:06" in answers.table_of(ranking, index)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from humfind.config import RankConfig
     from humfind.index import Index
     from humfind.index.tracks import Track
-    from humfind.retrieval.answers import Searched
+    from humfind.retrieval.searcher import Searched
     from humfind.types import Ranking
 
 
@@ -38,7 +38,8 @@ def answer(
     with ProcessPoolExecutor(1, initializer=end_on_interrupt) as pool:
         queries = pool.submit(load_queries, hums, index, model)
         from humfind.index.sound import tags_of
-        from humfind.retrieval.answers import search_files, verdict_of
+        from humfind.retrieval.answers import verdict_of
+        from humfind.retrieval.searcher import search_files
 
         found, searched, reasons = search_files(hums, index, model, rank, queries.result)
     if len(hums) == 1 and reasons:

@@ -1,62 +1,17 @@
-"""Recordings, searched in an index, and their answers for a program or for eyes."""
+"""What was found, for a program or for eyes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from humfind.config import RankConfig
 from humfind.index import Index
-from humfind.rankers import make_ranker
-from humfind.retrieval import search
-from humfind.retrieval.query import HumQueries, load_queries
 from humfind.runtime.printable import printable
-from humfind.types import InputError, Query, Ranking
+from humfind.types import Ranking
 
 SongTags = Mapping[str, Sequence[str]]  # by music_id
 WIDEST = 34  # letters of a column, so that a table of six fits a terminal
-
-
-@dataclass(frozen=True)
-class Searched:
-    """A recording of a hum, what was searched of it, and what was found."""
-
-    hum: Path
-    query: Query
-    ranking: Ranking
-
-
-def search_file(hum: Path, index: Path, model: str = "", rank: RankConfig | None = None) -> tuple[Index, Ranking]:
-    """One recording, searched in an index folder. model: the one that made the index where empty. Raises InputError
-    where the recording cannot be read or has no melody, and where there is no index."""
-    found, searched, reasons = search_files([hum], index, model, rank)
-    if reasons:
-        raise InputError(reasons[0])
-    return found, searched[0].ranking
-
-
-def search_files(
-    hums: Sequence[Path],
-    index: Path,
-    model: str = "",
-    rank: RankConfig | None = None,
-    queries: Callable[[], HumQueries] | None = None,
-) -> tuple[Index, list[Searched], list[str]]:
-    """``search_file`` of each recording; of those without an answer the reasons, and they cost the others nothing.
-    queries: gives what ``load_queries`` would, where another process is at it already."""
-    rank = rank or RankConfig()
-    found = Index.load(index)
-    ranker = make_ranker(rank, found)
-    made = queries() if queries else load_queries(hums, index, model)
-    if made.tracker != found.info.tracker:  # each has read an index.json of its own
-        raise InputError(f"{index}: was built anew while the hum was read; give the command again")
-    found.require_model(made.model_checksum, index)
-    asked = [(hum, one) for hum, one in zip(hums, made.queries, strict=True) if isinstance(one, Query)]
-    rankings = search.rank_all([query for _, query in asked], found, ranker, rank.top)
-    searched = [Searched(*one, ranking) for one, ranking in zip(asked, rankings, strict=True)]
-    return found, searched, [reason for reason in made.queries if isinstance(reason, str)]
 
 
 def answers_of(ranking: Ranking, index: Index, tags: SongTags | None = None) -> list[dict[str, Any]]:

@@ -174,11 +174,16 @@ def _changes(before: Track, track: Track) -> list[str]:
     return said
 
 
-def write_m3u8(picks: Sequence[Pick], path: Path) -> None:
+def m3u8_of(tracks: Sequence[Track]) -> str:
     """A playlist as players read it, with title and length of each. Raises InputError where a track has no file."""
     lines = ["#EXTM3U"]
-    for pick in picks:
-        if not Path(pick.track.source).is_absolute():
-            raise InputError(f"{pick.track.music_id}: no file is known of it; index a folder of recordings")
-        lines += [f"#EXTINF:{pick.track.length_s:.0f},{' '.join(pick.track.name.split())}", pick.track.source]
-    atomic_write(path, ("\n".join(lines) + "\n").encode())
+    for track in tracks:
+        if not Path(track.source).is_absolute():
+            raise InputError(f"{track.music_id}: no file is known of it; index a folder of recordings")
+        lines += [f"#EXTINF:{track.length_s:.0f},{' '.join(track.name.split())}", track.source]
+    return "\n".join(lines) + "\n"
+
+
+def write_m3u8(picks: Sequence[Pick], path: Path) -> None:
+    """``m3u8_of`` a playlist, as a file."""
+    atomic_write(path, m3u8_of([pick.track for pick in picks]).encode())

@@ -57,34 +57,53 @@ def make_queries(hums: Iterable[tuple[str, F0 | Recording]], model: Encoder) -> 
     return queries
 
 
+class NoMelodyError(InputError):
+    """Of a recording that can be read, but in which nobody hums."""
+
+
+class QueryMaker:
+    """Recordings of hums -> queries, tracked and embedded as the songs of an index folder were; model and tracker are
+    opened once. about: the tracker, as the index names it."""
+
+    def __init__(self, index: Path, model: str = "") -> None:
+        """model: the one that made the index where empty. Raises InputError where there is no index or no model."""
+        from humfind.f0 import make_tracker
+
+        try:
+            self.about: dict[str, Any] = read_json(index / "index.json")["tracker"]
+            config, named = F0Config.of(self.about), str(read_json(index / "index.json")["model"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{index}: not an index ({error}); build it again") from error
+        self.encoder, _ = load_model(model or named)
+        self.tracker = make_tracker(config, "hum")
+
+    def query(self, hum: Path, name: str = "") -> Query:
+        """name: what the hum is called; the file's where empty. Raises InputError where it cannot be read, and
+        NoMelodyError where nobody hums."""
+        from humfind.f0 import too_little, track_file
+
+        line = track_file(self.tracker, hum)
+        if reason := too_little(line.voiced_s, "hum"):
+            louder = "" if line.voiced_s else "; hum louder, or nearer to the microphone"
+            raise NoMelodyError(f"{name or hum}: {reason}{louder}")
+        return make_query(printable(name or hum.name), line, self.encoder)
+
+
 def load_queries(hums: Sequence[Path], index: Path, model: str = "") -> HumQueries:
     """Recordings, tracked and embedded as the songs of an index folder were.
 
     model: the one that made the index where empty. What cannot be read, or has no melody, costs the others nothing.
     Raises InputError where there is no index or no model.
     """
-    from humfind.audio.load import require_readable
-    from humfind.f0 import make_tracker, too_little, track_file
+    if len(hums) == 1 and (index / "index.json").is_file():
+        from humfind.audio.load import require_readable
 
-    try:
-        about = read_json(index / "index.json")
-        config, named = F0Config.of(about["tracker"]), str(about["model"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{index}: not an index ({error}); build it again") from error
-    if len(hums) == 1:
         require_readable(hums[0])  # before the model is loaded
-    encoder, _ = load_model(model or named)
-    tracker = make_tracker(config, "hum")
+    maker = QueryMaker(index, model)
     found: list[Query | str] = []
     for hum in hums:
         try:
-            line = track_file(tracker, hum)
+            found.append(maker.query(hum))
         except InputError as error:
             found.append(str(error))
-            continue
-        if reason := too_little(line.voiced_s, "hum"):
-            louder = "" if line.voiced_s else "; hum louder, or nearer to the microphone"
-            found.append(f"{hum}: {reason}{louder}")
-        else:
-            found.append(make_query(printable(hum.name), line, encoder))
-    return HumQueries(tuple(found), encoder.checksum, about["tracker"])
+    return HumQueries(tuple(found), maker.encoder.checksum, maker.about)

@@ -42,7 +42,7 @@ class Segment:
 def write_map(index: Index, page: Path, file: Path, vectors: Floats, at_s: float) -> int:
     """A page of an index's segments, evenly thinned, and of those of a query. Returns how many points it shows."""
     rows = np.unique(np.linspace(0, len(index.vectors) - 1, MOST).astype(int))
-    groups = [_group(song) for song in index.songs]
+    groups = [group_of(song) for song in index.songs]
     shown = []
     for row in rows.tolist():
         number = int(index.recording[row])
@@ -105,7 +105,7 @@ def page_of(places: Floats, segments: Sequence[Segment], title: str) -> str:
     return before + safe + after
 
 
-def _group(song: Song) -> str:
+def group_of(song: Song) -> str:
     """Who plays it, else the folder that it lies in."""
     return song.artist or Path(song.source).parent.name
 
