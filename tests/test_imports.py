@@ -104,6 +104,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         LIGHT | CORE | {"training", "labs", "notebooks", "plots", "runtime.plugins"},
         {"torch", "hydra", "omegaconf", "mlflow", "filelock", "joblib"},
     ),
+    "app": (
+        LIGHT | CORE | {"synth"},
+        {"numpy", "fastapi", "pydantic", "uvicorn", "soundfile"},
+    ),
     "kaggle.install": (set(), set()),  # runs before anything is installed
     "kaggle": (LIGHT | {"data", "retrieval", "notebooks"}, set()),
     "cli": (ANY, {"typer", "numpy"}),

@@ -600,6 +600,11 @@ given("a playlist that is none", "list.txt: not a .m3u8; name one, for example l
       "--index", "nowhere", "--out", "list.txt")  # fmt: skip
 given("a table without tracks", "t.csv: a table is of tracks; give --parts tracks, or sound,tracks", "index", "data",
       "--out", "i", "--table", "t.csv")  # fmt: skip
+given("a page for what is no index", "nowhere: not an index; build one: humfind index MUSIC --out nowhere", "app",
+      "--index", "nowhere")  # fmt: skip
+given("a page for no music", "nowhere: no such folder; give one with music below it", "app", "--music", "nowhere")
+given("a key without a certificate", "k.pem: a key without a certificate; give --certificate, too", "app", "--key",
+      "k.pem", "--port", "0")  # fmt: skip
 given("an unknown setting", "stepz: task hums has no such setting; did you mean steps?", "experiment", "stepz=1")
 given("a sweep without -m", "train.loss: several values; give -m to train with each of them", "experiment",
       "loss=triplet,ntxent")  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -303,7 +303,7 @@ def test_an_mp3_of_several_blocks_is_decoded_in_one_go(
     whole, _ = soundfile.read(path, dtype="float32")
     capfd.readouterr()
     monkeypatch.setattr(audio, "BLOCK_SAMPLES", 1 << 14)
-    monkeypatch.setattr(audio, "decoder_silenced", nullcontext)
+    monkeypatch.setattr(audio, "decoder_silenced", nullcontext())
     np.testing.assert_array_equal(load(path).samples, whole)
     assert capfd.readouterr().err == ""
 
@@ -321,9 +321,20 @@ def test_what_the_decoder_says_of_a_damaged_mp3_tears_no_bar(
     *warnings, last = capfd.readouterr().err.splitlines()
     assert last == "still there"
     assert all("cut short" in line for line in warnings)
-    monkeypatch.setattr(audio, "decoder_silenced", nullcontext)
+    monkeypatch.setattr(audio, "decoder_silenced", nullcontext())
     np.testing.assert_array_equal(load(tmp_path / "a.mp3").samples, damaged)
     assert "Note" in capfd.readouterr().err, "this file says nothing of that: find another"
+
+
+def test_threads_that_overlap_leave_stderr_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(audio.decoder_silenced)
+    second.enter_context(audio.decoder_silenced)
+    first.close()
+    os.write(2, b"of the second\n")
+    second.close()
+    os.write(2, b"still there\n")
+    assert capfd.readouterr().err == "still there\n"
 
 
 def test_what_a_mac_leaves_does_not_harm_the_recording(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,21 @@ def require_readable(path: Path) -> None:
     try:
         with _forward(path) as sound:
             next(_read(sound), None)
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def require_shorter(path: Path, most_s: float) -> None:
+    """Raises InputError where more than ``most_s`` seconds are in a file, whatever its header says; no more is read."""
+    import soundfile
+
+    frames = 0
+    try:
+        with _forward(path) as sound:
+            for block in _read(sound):
+                frames += len(block)
+                if frames > most_s * sound.samplerate:
+                    raise InputError(f"{path}: longer than {most_s:.0f} s; give a shorter recording")
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise _unreadable(path, error) from error
 
@@ -191,11 +206,11 @@ def _forward(path: Path) -> SoundFile | Container:
             return False
 
         def read(self, *given: Any, **named: Any) -> Any:
-            with decoder_silenced():
+            with decoder_silenced:
                 return super().read(*given, **named)
 
     try:
-        with decoder_silenced():
+        with decoder_silenced:
             return Forward(str(path) if os.name == "nt" else os.open(path, os.O_RDONLY))
     except soundfile.LibsndfileError:
         if path.suffix.lower() not in CONTAINER_SUFFIXES:
@@ -203,23 +218,36 @@ def _forward(path: Path) -> SoundFile | Container:
         return Container(path)
 
 
-@contextmanager
-def decoder_silenced() -> Iterator[None]:
-    """What the mp3 decoder writes on the process's stderr about a damaged file is not written: that it is damaged is
-    said by ``load``, and a progress bar stays whole."""
-    try:
-        kept = os.dup(STDERR)
-    except OSError:  # there is none
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, STDERR)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(kept, STDERR)
-        os.close(kept)
+class _Silence:
+    """What the mp3 decoder writes on the process's stderr about a damaged file is not written while any thread is
+    within: that it is damaged is said by ``load``, and a progress bar stays whole."""
+
+    def __init__(self) -> None:
+        self.lock, self.within, self.kept = threading.Lock(), 0, -1
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.within += 1
+            if self.within > 1:
+                return
+            try:
+                self.kept = os.dup(STDERR)
+            except OSError:  # there is none
+                self.kept = -1
+                return
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, STDERR)
+            os.close(nowhere)
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.within -= 1
+            if not self.within and self.kept >= 0:
+                os.dup2(self.kept, STDERR)
+                os.close(self.kept)
+
+
+decoder_silenced = _Silence()
 
 
 def _is_text(head: bytes) -> bool:

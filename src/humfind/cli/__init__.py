@@ -429,6 +429,47 @@ def experiment(
         experiments.train(words, folder, many, workers, as_json)
 
 
+@app.command("app", epilog="Example: humfind app --index my-music")
+def serve(
+    index: Annotated[
+        list[Path] | None, typer.Option(help="index folder, or several [default: the tune books]", show_default=False)
+    ] = None,
+    music: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder: it, and those below it, can be added from the page", show_default=False),
+    ] = None,
+    host: Annotated[str, typer.Option(help="address to listen on; beyond loopback a token is asked for")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free")] = 8017,
+    token: Annotated[
+        str, typer.Option(help="of your own [default: none on loopback, else drawn]", show_default=False)
+    ] = "",
+    name: Annotated[
+        list[str] | None, typer.Option(help="that it is reached by, besides the machine's own", show_default=False)
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="for https, which phones ask for", metavar="PEM", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="of the certificate", metavar="PEM", show_default=False)] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="folder in which hums are kept, with what was found [default: none is]", show_default=False),
+    ] = None,
+    json_only: Annotated[bool, typer.Option("--json-only", help="the JSON endpoint without the page")] = False,
+) -> None:
+    """Open a library as a page that one hums into."""
+    from humfind.runtime import paths
+    from humfind.types import InputError
+
+    _require_limits()
+    try:
+        from humfind.app import run
+    except ModuleNotFoundError as error:
+        raise InputError(f"app: the package {error.name} is missing; install humfind[app]") from error
+    place = run.Place(host, port, token, name or (), certificate, key)
+    libraries = run.open_libraries(index or [], music or [], paths.home() / "runs" / "app")
+    run.serve(libraries, place, not json_only, keep, lambda line: say(line, error=True))
+
+
 @app.command(epilog="Example: humfind predict DATA --model pretrained --out submission.csv")
 def predict(
     data: Data,

@@ -1,0 +1,113 @@
+"""The endpoint: the answers of the commands, and nothing for who asks wrongly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+from served import opened
+
+from humfind.app.libraries import Libraries
+from humfind.app.library import Library
+from humfind.app.server import PAGE, make_app
+from humfind.index import Song
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> TestClient:
+    libraries = opened(folder / "home", mine=Library("mine", folder / "index"))
+    return TestClient(make_app(libraries), base_url="http://127.0.0.1")
+
+
+def test_a_hum_has_the_answer_of_the_command(folder, client):
+    hum = folder / "hums/3.wav"
+    command = [sys.executable, "-m", "humfind", "search", hum, "--index", folder / "index", "--json"]
+    said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = client.post("/api/search", content=hum.read_bytes()).json()
+    assert found["verdict"] == said["verdict"]
+    assert found["here"] == said["here"]
+    for mine, theirs in zip(found["answers"], said["answers"], strict=True):
+        assert mine["music_id"] == theirs["music_id"]
+        assert mine["probability"] == theirs["probability"]
+        assert mine["match"] == theirs["match"]
+        assert "path" not in mine  # where it lies on the disk
+    assert found["answers"][0]["music_id"] == "3"
+    assert len(found["line"]) > 50
+    assert len(found["answers"][0]["line"]) > 50
+
+
+def test_samples_alone_are_the_same_hum(folder, client):
+    hum = folder / "hums/3.wav"
+    samples, rate_hz = soundfile.read(hum, dtype="int16")
+    whole = client.post("/api/search", content=hum.read_bytes()).json()
+    parts = (samples[start : start + 999].tobytes() for start in range(0, len(samples), 999))  # as a stream
+    assert client.post("/api/search", params={"pcm_hz": rate_hz}, content=parts).json() == whole
+    assert client.post("/api/search", params={"pcm_hz": 7}, content=b"xx").status_code == 422
+
+
+def test_what_is_no_recording_is_not_handed_out(folder, client, tmp_path, monkeypatch):
+    """An index of another's making may name any file."""
+    page = tmp_path / "page.html"
+    page.write_text("<script>alert(1)</script>")
+    monkeypatch.setattr("humfind.index.Index.song", lambda index, music_id: Song(music_id, source=str(page)))
+    answer = client.get("/api/audio", params={"song": "3"})
+    assert (answer.status_code, "script" in answer.text) == (404, False)
+
+
+def test_what_is_there_and_what_is_not(client):
+    assert client.get("/api/health").json()["status"] == "ok"
+    parts = {"melody": True, "sound": False, "tracks": False}
+    assert client.get("/api/indexes").json() == [{"name": "mine", "songs": 8, "parts": parts}]
+    answer = client.get("/api/tag", params={"words": "rock"})
+    assert (answer.status_code, "no sound; add it" in answer.json()["detail"]) == (409, True)
+    assert client.post("/api/search?index=other", content=b"x").status_code == 404
+    assert client.get("/api/songs", params={"like": "3"}).json() == [{"music_id": "3", "title": "", "artist": ""}]
+
+
+def test_recordings_are_played_in_parts(folder, client):
+    whole = (folder / "music/3.wav").read_bytes()
+    assert client.get("/api/audio", params={"song": "3"}).content == whole
+    part = client.get("/api/audio", params={"song": "3"}, headers={"range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, whole[100:200])
+
+
+@pytest.mark.parametrize("song", ["../../etc/passwd", "/etc/passwd", "..", "3.wav", "", "\x00", "3" * 501])
+def test_no_path_reaches_the_disk(client, song):
+    answer = client.get("/api/audio", params={"song": song})
+    assert answer.status_code in (404, 422)
+    assert b"root:" not in answer.content
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "no recording"),
+        (b"hello", "it is text"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "the recording"),
+        (b"\x1aE\xdf\xa3" + b"\x00" * 400, "the recording"),
+        (b"OggS" + b"\xff" * 400, "the recording"),
+    ],
+)
+def test_what_is_no_recording_is_one_sentence(client, body, text):
+    answer = client.post("/api/search", content=body)
+    assert answer.status_code == 422
+    assert text in answer.json()["detail"]
+    assert "/tmp" not in answer.json()["detail"]
+    assert "\n" not in answer.json()["detail"]
+
+
+def test_the_page_is_whole_and_asks_nobody_else(client):
+    page = client.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for name in PAGE:
+        assert client.get(f"/{name}").status_code == 200
+    assert "//" not in page.text.replace("<!doctype", "")
+    assert "style=" not in page.text
+    alone = TestClient(make_app(Libraries(Path("nowhere")), page=False), base_url="http://127.0.0.1")
+    assert alone.get("/").status_code == 404
+    assert "/api/search" in alone.get("/api/docs.json").json()["paths"]
