@@ -168,7 +168,7 @@ def test_foreign_encoder_tracker_engine_and_ranker_go_through_the_commands(
     run("search", hum, "--index", index, "--ranker", "nearest", "--json")
     answers = json.loads(capsys.readouterr().out)["answers"]
     assert len({one["music_id"] for one in answers}) == 6
-    with pytest.raises(InputError, match="engine 'other': unknown; choose one of exact, ivf, half"):
+    with pytest.raises(InputError, match="engine 'other': unknown; choose one of exact, ivf, ivfpq, half"):
         run("index", songs, "--out", tmp_path / "other", "--engine", "other")
 
 

@@ -218,7 +218,9 @@ class IndexConfig:
     """Embeddings -> index."""
 
     folder_tracker: str = "mix"  # of a folder of audio files, where nothing else is asked for: songs are mixes there
-    engine: str = "exact"  # what finds neighbours: exact | ivf; an index of many songs is searched sooner by ivf
+    engine: str = (
+        "exact"  # what finds neighbours: exact | ivf | ivfpq; an index of many songs is searched sooner by ivfpq
+    )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from tiny_world import PlainModel, f0_of, melody
 
 from humfind.index import Index, IndexInfo, Song, engines
 from humfind.index.engines.ivf import InvertedFile
+from humfind.index.engines.ivfpq import ProductCodes
 from humfind.index.vectors import VectorTable
 from humfind.retrieval import search
 from humfind.types import InputError
@@ -81,6 +82,34 @@ def test_the_inverted_file_finds_most_of_the_nearest_and_their_true_distances():
     assert (exact[0][same] == found[0][same]).all(), "one measure of distance"
 
 
+def test_product_codes_find_most_of_the_nearest_from_an_eighth_of_the_bytes():
+    vectors = clustered(40_000, 32)
+    table = VectorTable(vectors)
+    queries = clustered(200, 32).astype(np.float32)
+    exact = engines.nearest(table, engines.make_engine("exact", table), queries, 10)
+    engine = ProductCodes(table)
+    found = engines.nearest(table, engine, queries, 100)
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact[1], found[1], strict=True)])
+    assert 0.9 < recall < 1, "approximate"
+    assert engine.state()["codes"].nbytes == vectors.nbytes // 8
+    again = ProductCodes(table, engine.state())
+    assert (engines.nearest(table, again, queries, 100)[1] == found[1]).all()
+
+
+@pytest.mark.parametrize("wrong", ["codes", "codebooks", "centroids", "list_of"])
+def test_codes_of_another_table_are_refused(wrong):
+    table = VectorTable(clustered(300, 8))
+    state = ProductCodes(table).state()
+    damaged = {
+        "codes": state["codes"][:-1], "codebooks": np.full_like(state["codebooks"], np.nan),
+        "centroids": state["centroids"][:, :-1], "list_of": state["list_of"] + np.int32(99),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="engine ivfpq"):
+        ProductCodes(table, state | {wrong: damaged[wrong]})
+    with pytest.raises(ValueError, match="engine ivfpq: its state is not"):
+        ProductCodes(table, {name: part for name, part in state.items() if name != wrong})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_is_found_when_all_are_asked_for(name):
     vectors = clustered(500)
@@ -128,7 +157,7 @@ def test_what_is_not_there_cannot_be_deleted():
 
 
 def test_an_unknown_engine_is_told():
-    with pytest.raises(InputError, match="unknown; choose one of exact, ivf"):
+    with pytest.raises(InputError, match="unknown; choose one of exact, ivf, ivfpq"):
         index_of(range(2), "annoy")
 
 

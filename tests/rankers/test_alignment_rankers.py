@@ -12,6 +12,7 @@ from tiny_world import PlainModel, f0_of, hum_of, melody
 
 from humfind.config import DtwConfig, FusionConfig, RankConfig
 from humfind.index import Song
+from humfind.index.engines import make_engine
 from humfind.index.vectors import VectorTable, to_float16
 from humfind.rankers import Dtw, Fusion, WindowSequence, sequence
 from humfind.rankers import null_model as evalue
@@ -20,6 +21,7 @@ from humfind.rankers.dtw import ranker as dtw
 from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, pitch_sequence_of
 from humfind.rankers.dtw.ranker import Stretches
 from humfind.rankers.fusion import probabilities
+from humfind.rankers.sequence import Neighbours
 from humfind.rankers.window_matching import Diagonal, Projected, WindowTable, groups
 from humfind.retrieval import search
 from humfind.types import F0, Contour, InputError
@@ -191,6 +193,28 @@ def test_a_shortlist_gives_the_answers_of_all(index):
         every, some = (search.search(query, index, Fusion(index, config)) for config in (RankConfig(), few))
         assert some.music_ids[0] == every.music_ids[0] == query.name[:2]
         assert some.answers[0].match == every.answers[0].match
+
+
+@pytest.mark.parametrize("engine", ["ivf", "ivfpq"])
+def test_a_shortlist_that_an_engine_proposes_gives_the_answers_of_all(index, engine):
+    other = replace(index, engine=make_engine(engine, index.vectors), info=replace(index.info, engine=engine))
+    few = RankConfig(fusion=FusionConfig(exhaustive=10, shortlist=8))
+    for query in (query_of(3, -5, 1.25), query_of(9, 2, 0.8), query_of(5, 1, length_s=16.0)):
+        every, some = search.search(query, index, Fusion(index)), search.search(query, other, Fusion(other, few))
+        assert some.music_ids[0] == every.music_ids[0] == query.name[:2]
+        assert some.answers[0].match == every.answers[0].match
+
+
+def test_an_engine_puts_first_the_blocks_where_a_hum_lies(index):
+    ordered, query = WindowSequence(index), query_of(4, 2, start_s=9.0)
+    look = Neighbours(index.nearest, 50)
+    blocks = ordered._proposed(query, look, 3)
+    assert (np.diff(blocks) > 0).all()
+    first = ordered._proposed(query, look, 1)[0]
+    assert ordered.block_owner[first] == 4
+    start_s = index.start_s[ordered.block_begin[first]]
+    assert start_s <= 9.0 + 0.5
+    assert start_s + evalue.BLOCK_S >= 9.0 - 0.5
 
 
 def test_windows_that_differ_along_few_directions_are_as_far_apart_along_these(index):

@@ -243,23 +243,23 @@ def test_pickle_2021(folder, protocol, data):
     holds(lambda: pickle2021.read(path))
 
 
-ENGINE_STATE = safetensors.numpy.save(
-    {"centroids": np.zeros((2, 3), np.float32), "list_of": np.array([0, 1, 1, 0], np.int32)}
-)
+FOUR = VectorTable(np.eye(4, 3, dtype=np.float16) + np.float16(1))
+ENGINE_STATES = {name: safetensors.numpy.save(dict(make_engine(name, FOUR).state())) for name in ("ivf", "ivfpq")}
 
 
-@given(content=damaged(ENGINE_STATE))
+@pytest.mark.parametrize("name", ENGINE_STATES)
+@given(data=st.data())
 @BOUNDED
-def test_engine_state(folder, content):
+def test_engine_state(folder, name, data):
     path = folder / "engine.safetensors"
-    path.write_bytes(content)
-    table = VectorTable(np.eye(4, 3, dtype=np.float16) + np.float16(1))
+    path.write_bytes(data.draw(damaged(ENGINE_STATES[name])))
+    table = FOUR
 
     def read() -> None:
         with path.open("rb") as file:
             state = read_state(file, 10_000)
         try:
-            engine = make_engine("ivf", table, state)
+            engine = make_engine(name, table, state)
         except ValueError as error:  # which Index.load says with the folder's name
             raise InputError(f"{path}: {error}; build it again") from error
         assert engine.propose(np.ones((2, 3), np.float32), 4).rows.shape == (2, 4)

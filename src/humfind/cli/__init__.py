@@ -216,7 +216,7 @@ def index(
     store: Store = None,
     model: Checkpoint = "",
     tracker: Tracker = "",
-    engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivf for many songs")] = "",
+    engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivfpq (ivf) for many songs")] = "",
     parts: Annotated[
         str, typer.Option(help="melody: to hum at | sound: for tag and similar | tracks: with sound, for playlist")
     ] = "melody",

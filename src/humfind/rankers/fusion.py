@@ -10,34 +10,50 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.config import RankConfig
+from humfind.config import IndexConfig, RankConfig
 from humfind.rankers.best_recording import ranking_of
 from humfind.rankers.dtw.ranker import Dtw, Evidence
-from humfind.rankers.sequence import Windowed, WindowSequence
+from humfind.rankers.sequence import Neighbours, Windowed, WindowSequence
 from humfind.rankers.window_matching import Projected
-from humfind.types import Contour, Query, Ranking
+from humfind.types import Contour, Floats, Ints, Query, Ranking
 
 NONE_AMONG = 1000  # songs, for which the weight of none of them is given
 FEWEST_SONGS = 300  # of fewer, chance is read off too little: none of them is not taken to be less likely still
 ONE_PITCH, HELD = 0.75, 0.95  # semitones about the median within which so much of a hum lies that has no melody
 
 
+class EngineOf(Protocol):
+    """What is needed of ``humfind.index.IndexInfo``."""
+
+    @property
+    def engine(self) -> str: ...
+
+
+class Indexed(Windowed, Protocol):
+    """What is needed of ``humfind.index.Index``."""
+
+    @property
+    def info(self) -> EngineOf: ...
+    def nearest(self, vectors: Floats, k: int) -> tuple[Floats, Ints]: ...
+
+
 class Fusion:
     """A song's score is the weighted sum of minus its log E-values; ties fall to the smaller music_id. Where there are
     many recordings, the hum is aligned at those places alone that the windows put first."""
 
-    def __init__(self, songs: Windowed, config: RankConfig | None = None, threads: int = 0) -> None:
+    def __init__(self, songs: Indexed, config: RankConfig | None = None, threads: int = 0) -> None:
         config = config or RankConfig()
         self.songs, self.weights = songs, config.fusion
         many = len(songs.recording_song) > self.weights.exhaustive
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
         few = replace(config.dtw, tempos=config.dtw.tempos[:1], rescore_top=len(songs.recording_song))
         self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), WindowSequence(songs)
-        self.projected = Projected(self.sequence.whole, self.weights.directions) if many else None
+        self.look = self._first_look() if many else None
 
     def rank(self, query: Query, k: int) -> Ranking:
         aligned, ordered = self.witnesses(query)
@@ -58,13 +74,19 @@ class Fusion:
 
     def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
         """What the alignment and the windows in order say of each recording."""
-        if self.projected:
+        if self.look:
             counts = (self.weights.likely, self.weights.shortlist)
-            places, ordered = self.sequence.shortlist(query, self.projected, *counts)
+            places, ordered = self.sequence.shortlist(query, self.look, *counts)
             return self.dtw.evidence(query, places), ordered
         ordered = self.sequence.evidence(query)
         prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
         return self.dtw.evidence(query, prior=prior), ordered
+
+    def _first_look(self) -> Projected | Neighbours:
+        """By the index's engine where it is made for many songs, else along few directions."""
+        if self.songs.info.engine == IndexConfig.engine:
+            return Projected(self.sequence.whole, self.weights.directions)
+        return Neighbours(self.songs.nearest)
 
     def weigh(self, aligned: Evidence, ordered: NDArray[np.float64]) -> NDArray[np.float64]:
         """(recordings,): the weighted sum of the log E-values."""

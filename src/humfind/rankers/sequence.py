@@ -10,11 +10,11 @@ tells what chance does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Sequence_
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,15 @@ class Windowed(Songs, Protocol):
     def key(self) -> Floats: ...
     @property
     def vectors(self) -> Vectors: ...
+
+
+class Neighbours(NamedTuple):
+    """A first look by an engine: nearest(vectors, k) -> distances and windows, ``k`` for each window of a hum, at
+    tempos ``tempos_apart`` octaves from each other."""
+
+    nearest: Callable[[Floats, int], tuple[Floats, Ints]]
+    k: int = 1000
+    tempos_apart: float = 0.5
 
 
 class WindowSequence:
@@ -106,7 +115,7 @@ class WindowSequence:
         return block_weights(self.block_owner, self.alike)
 
     def shortlist(
-        self, query: Query, projected: Projected, likely: int, count: int
+        self, query: Query, look: Projected | Neighbours, likely: int, count: int
     ) -> tuple[CandidateRegions, NDArray[np.float64]]:
         """The ``count`` places where the hum is likeliest to lie, and the log E-values of all recordings, by those
         places alone that are among the ``likely`` best along few directions, at few tempos and in windows twice as far
@@ -114,26 +123,29 @@ class WindowSequence:
         many."""
         pieces = pieces_of(query)
         if len(pieces) == 1:
-            return self._shortlist(query, projected, likely, count)
-        said = [self._shortlist(piece, projected, likely, count)[1] for piece in pieces]
+            return self._shortlist(query, look, likely, count)
+        said = [self._shortlist(piece, look, likely, count)[1] for piece in pieces]
         log_e = np.where(np.min(said, axis=0) < NOWHERE, together(said), NOWHERE)
         best = np.argsort(log_e, kind="stable")[: -(-count // 3)]
         best = best[log_e[best] < NOWHERE]
         return CandidateRegions(best, np.zeros(len(best), np.float32), np.full(len(best), np.inf, np.float32)), log_e
 
     def _shortlist(
-        self, query: Query, projected: Projected, likely: int, count: int
+        self, query: Query, look: Projected | Neighbours, likely: int, count: int
     ) -> tuple[CandidateRegions, NDArray[np.float64]]:
         """Of a short hum, or of a piece."""
         sample = null_sample(len(self.places), int(self.blocks[-1]), CHANCE)
         sampled = np.flatnonzero(sample[self.block_owner])
         weight = block_weights(self.block_owner[sampled], self.alike[sampled])
-        ratios = _tempos(query, FIRST_TEMPOS)
-        few = projected.look
-        asked = _asked(query, ratios, few.hop_s, projected.axes)
-        first = self._least(asked, few, few.groups)
-        null = [NullModel.of(distances[sampled], weight) for distances in first]
-        chosen = self._likeliest(first, ratios, null, likely)
+        if isinstance(look, Neighbours):
+            chosen = self._proposed(query, look, likely)
+        else:
+            ratios = _tempos(query, FIRST_TEMPOS)
+            few = look.look
+            asked = _asked(query, ratios, few.hop_s, look.axes)
+            first = self._least(asked, few, few.groups)
+            null = [NullModel.of(distances[sampled], weight) for distances in first]
+            chosen = self._likeliest(first, ratios, null, likely)
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
@@ -147,6 +159,28 @@ class WindowSequence:
         start_s = BLOCK_S * np.floor(self.songs.start_s[self.block_begin[chosen[best]]] / BLOCK_S)
         end_s = start_s + BLOCK_S + LONGER * query.length_s / tempo[best]
         return CandidateRegions(owner[best], start_s - ROOM_S, end_s + ROOM_S), log_e
+
+    def _proposed(self, query: Query, look: Neighbours, likely: int) -> Ints:
+        """The ``likely`` blocks in which most windows of the hum, each where it would lie, have near neighbours."""
+        blocks, worth = [], []
+        for ratio in _tempos(query, look.tempos_apart):
+            chosen = np.flatnonzero(query.windows.tempo_ratio == ratio)
+            song_s = query.windows.start_s[chosen] / ratio
+            hops = np.round((song_s - song_s[0]) / self.whole.hop_s).astype(np.int64)
+            distances, rows = look.nearest(query.embeddings.vectors[chosen], look.k)
+            first = np.maximum(rows - hops[:, None], self.whole.begin[self.songs.recording[rows]])
+            squares = distances.astype(np.float64) ** 2
+            gain = (squares[:, -1:] - squares).reshape(-1)  # nothing for what is as far as the farthest of a window
+            key = (self.whole.block[first] * len(chosen) + np.arange(len(chosen))[:, None]).reshape(-1)
+            order = np.lexsort((-gain, key))
+            kept = order[np.diff(key[order], prepend=-1) != 0]  # a window counts once in a block
+            block, owner = np.unique(key[kept] // len(chosen), return_inverse=True)
+            blocks.append(block)
+            worth.append(np.bincount(owner, gain[kept]) / len(chosen))
+        block, owner = np.unique(np.concatenate(blocks), return_inverse=True)
+        best = np.zeros(len(block))
+        np.maximum.at(best, owner, np.concatenate(worth))
+        return np.sort(block[np.argsort(-best, kind="stable")[:likely]])
 
     def _around(self, blocks: Ints, reach: int) -> RowRanges:
         """Blocks, each with the windows that a hum reaches from its last place."""

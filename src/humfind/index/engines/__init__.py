@@ -52,6 +52,7 @@ class Engine(Protocol):
 ENGINES: dict[str, str] = {
     "exact": "humfind.index.engines.exact:Exact",
     "ivf": "humfind.index.engines.ivf:InvertedFile",
+    "ivfpq": "humfind.index.engines.ivfpq:ProductCodes",
 }
 
 
