@@ -59,7 +59,7 @@ def test_a_search_that_runs_is_finished_before_it_ends(folder: Path, tmp_path: P
         ]
         for one in threads:
             one.start()
-        while not asked(f"{address}api/health")["busy"]:
+        while any(one.is_alive() for one in threads) and not asked(f"{address}api/health")["busy"]:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         for one in threads:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 import soundfile
 from served import BOOK, HUMMED, Serve, opened
@@ -127,7 +126,7 @@ def test_what_is_no_hum_is_said(browse: Open, address: str, hums: dict[str, Path
     page.click("#record")
     if name == "short":
         said(page, "Listening")
-        time.sleep(1.0)
+        time.sleep(0.5)
         page.click("#record")
     said(page, text)
     assert page.locator("#record[aria-pressed=false]").count() == 1
@@ -140,7 +139,7 @@ def test_a_button_that_is_held_stops_when_it_is_let_go(browse: Open, address: st
     said(page, "Listening")
     time.sleep(6)
     page.mouse.up()
-    page.wait_for_selector("#record[aria-pressed=false]", timeout=500)
+    page.wait_for_selector("#record[aria-pressed=false]", timeout=2000)
     said(page, TITLE)
 
 
@@ -354,7 +353,7 @@ def test_answers_come_while_one_hums(browse: Open, address: str, hums: dict[str,
     early = [url for url in searched if "while_humming" in url]
     assert early
     assert "while_humming" not in searched[-1]
-    assert np.isclose(len(early), 4, atol=2)
+    assert len(early) <= 5  # one at a time, every two seconds
 
 
 def test_a_folder_is_added_from_the_page_with_progress(browse: Open, serve: Serve, tmp_path: Path):

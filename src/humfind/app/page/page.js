@@ -53,7 +53,7 @@ async function search(path, values, body, quietly = false) {
   if (!quietly) { $("answers").replaceChildren(); say(T.searching); }
   try {
     const found = await ask(path, quietly ? { ...values, while_humming: true } : values, body === undefined ? {} : { method: "POST", body });
-    if (number < state.shown || (quietly && number !== state.asked)) return;
+    if (number < state.shown || (quietly && !state.recording)) return;
     state.shown = number;
     if (quietly) { showSoFar(found); return; }
     show(found);
@@ -141,7 +141,7 @@ async function record() {
   const made = new Recording((level) => told(made, level), finish);
   let askedAt = 0;
   made.due = () => {
-    if (made.seconds < 2 * SHORTEST_S || made.seconds - askedAt < EVERY_S) return false;
+    if (made.asking || made.seconds < 2 * SHORTEST_S || made.seconds - askedAt < EVERY_S) return false;
     askedAt = made.seconds;
     return true;
   };
@@ -173,7 +173,10 @@ function told(made, level) {
   drawLive($("melody"), made.line);
   if (!made.heard && made.seconds > MUTED_S) say(T.nothingHeard);
   else if (made.heard && $("said").textContent === T.nothingHeard) say(T.listening);
-  if (library()?.songs <= SMALL && made.heard && made.due()) search("/api/search", {}, made.wav(), true);
+  if (library()?.songs <= SMALL && made.heard && made.due()) {
+    made.asking = true;
+    search("/api/search", {}, made.wav(), true).finally(() => { made.asking = false; });
+  }
 }
 
 function finish() {
