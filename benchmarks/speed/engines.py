@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,14 @@ def measured(songs: int, folder: Path) -> list[dict[str, Any]]:
         print(found, flush=True)
         rows.append(found)
 
-    counts = (FusionConfig.likely, FusionConfig.shortlist)
     for name, look, made_s, mb in looks(index, sequence):
-        row(name, lambda query, look=look: sequence.shortlist(query, look, *counts)[1], made_s, mb)  # type: ignore[misc]
+        row(name, partial(_shortlisted, sequence, look), made_s, mb)
     row("none: all windows, all directions", sequence.evidence, 0.0, 0.0)
     return rows
+
+
+def _shortlisted(sequence: WindowSequence, look: Any, query: Any) -> Any:
+    return sequence.shortlist(query, look, FusionConfig.likely, FusionConfig.shortlist)[1]
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,15 @@ def measured(count: int) -> dict[str, Any]:
             "memory_gb": {"open": round(tree_memory_gb(server), 2)},
         }
 
-        def ask(row: int, who: int = 0) -> tuple[float, bool]:
-            seconds, found = post(address, sung[row % len(sung)][1], str(who))
-            return seconds, bool(found["answers"]) and found["answers"][0]["music_id"] == sung[row % len(sung)][0]
+        def ask(start: int, who: int = 0) -> tuple[float, bool]:
+            right, wav = sung[(start + who) % len(sung)]
+            seconds, found = post(address, wav, str(who))
+            return seconds, bool(found["answers"]) and found["answers"][0]["music_id"] == right
 
         rows["one person"] = summary([ask(row) for row in range(count)], count)
         together: list[tuple[float, bool]] = []
         for start in range(0, count, PEOPLE):
-            together += at_once(PEOPLE, lambda who, start=start: ask(start + who, who))  # type: ignore[misc]
+            together += at_once(PEOPLE, partial(ask, start))
         rows["ten at once"] = summary(together, -(-count // PEOPLE) * PEOPLE)
         rows["memory_gb"]["after"] = round(tree_memory_gb(server), 2)
         process.terminate()

@@ -265,7 +265,7 @@ def test_who_hangs_up_costs_nothing(serve: Serve, library: Library, folder: Path
         for _ in range(10):
             with socket.create_connection((place.hostname, place.port), 20) as connection:
                 connection.sendall(whole[:cut])
-    for _ in range(100):
+    for _ in range(600):
         with urllib.request.urlopen(f"{address}/api/health") as answer:
             if not json.load(answer)["busy"]:
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -59,7 +60,7 @@ class Build:
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
         line, last = b"", ""
-        while block := process.stderr.read1(4096):  # type: ignore[attr-defined]
+        while block := os.read(process.stderr.fileno(), 4096):
             *lines, line = re.split(rb"[\r\n]+", line + block)
             for one in lines:
                 last = self._read(one.decode("utf-8", "replace").strip()) or last

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +15,8 @@ from pathlib import Path
 from humfind.app import tunes
 from humfind.app.build import Build
 from humfind.app.library import Library
-from humfind.config import AUDIO_SUFFIXES, INDEX_PARTS
-from humfind.data.walk import is_text
+from humfind.config import INDEX_PARTS
+from humfind.retrieval.music_folder import music_files
 from humfind.types import InputError
 
 log = logging.getLogger(__name__)
@@ -24,12 +25,13 @@ DEEPEST, MOST = 3, 500  # levels and folders that are offered
 
 @dataclass(frozen=True)
 class MusicFolder:
-    """A folder that may be added. id: says nothing of where it lies. recordings: in it and below."""
+    """A folder that may be added. id: says nothing of where it lies. files: recordings and written melodies in it and
+    below."""
 
     id: str
     name: str
     path: Path
-    recordings: int
+    files: int
 
 
 class Libraries:
@@ -62,23 +64,21 @@ class Libraries:
             self._build(tunes.NAME, command, lambda: tunes.library(out))
 
     def folders(self) -> list[MusicFolder]:
-        """Those with recordings, links not followed."""
+        """Those with music, as ``humfind index`` finds it."""
         found: list[MusicFolder] = []
         for root in self.music:
-            count: dict[Path, int] = {}
-            for place, below, names in os.walk(root):
-                here = Path(place)
-                depth = len(here.relative_to(root).parts)
-                below[:] = sorted(name for name in below if is_text(name) and not name.startswith("."))
-                heard = sum(Path(name).suffix.lower() in AUDIO_SUFFIXES for name in names)
-                for up in (here, *here.parents)[: depth + 1]:
-                    count[up] = count.get(up, 0) + heard
-                if depth >= DEEPEST + 2:
-                    below.clear()
-            for path, recordings in count.items():
-                if recordings and len(path.relative_to(root).parts) <= DEEPEST:
-                    name = Path(root.name, path.relative_to(root)).as_posix()
-                    found.append(MusicFolder(_id(path), name, path, recordings))
+            try:
+                music = music_files(root)
+            except InputError:  # there is none
+                continue
+            count: Counter[Path] = Counter()
+            for file in (*music.recordings, *music.melodies):
+                below = file.relative_to(root).parents  # the nearest first, the last is root itself
+                count.update(root / folder for folder in below[-1 - DEEPEST :])
+            found += [
+                MusicFolder(_id(path), Path(root.name, path.relative_to(root)).as_posix(), path, count[path])
+                for path in sorted(count)
+            ]
         return found[:MOST]
 
     def add_known(self) -> None:

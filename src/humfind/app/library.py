@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ class Library:
         own = [row for row, song in enumerate(self.sound.songs) if song.music_id == music_id]
         if not own:
             raise InputError(f"{music_id:.80}: no such song")
-        vectors = self.sound.vectors[:][np.isin(self.sound.recording, own)]
+        vectors = self.sound.vectors[np.flatnonzero(np.isin(self.sound.recording, own))]
         checksums = frozenset(self.sound.songs[row].checksum for row in own)
         return self._answers(self.alike.search(vectors, top, music_id, 0.0, checksums))
 
@@ -201,11 +201,7 @@ def _line(contour: Contour, start_s: float = 0.0, end_s: float = float("inf")) -
     ]
 
 
-_kept: list[SoundEncoder] = []
-
-
+@cache
 def _encoder() -> SoundEncoder:
     """One, for all libraries."""
-    if not _kept:
-        _kept.append(SoundEncoder())
-    return _kept[0]
+    return SoundEncoder()

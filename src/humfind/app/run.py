@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import signal
 import socket
 import ssl
 import threading
-from asyncio import TimerHandle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,9 @@ class Impatient(H11Protocol):
     """HTTP/1.1 that hangs up on who does not say what he wants."""
 
     slowest_s = SLOWEST_S
-    hanging_up: TimerHandle | None = None
+    hanging_up: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport) -> None:  # type: ignore[no-untyped-def]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait()
 

@@ -139,7 +139,7 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
     async def folders() -> list[dict[str, Any]]:
         """Folders of music that may be added: those that it was started with, and what is below them."""
         found = await asyncio.to_thread(libraries.folders)
-        return [{"id": one.id, "name": one.name, "recordings": one.recordings} for one in found]
+        return [{"id": one.id, "name": one.name, "files": one.files} for one in found]
 
     @app.post("/api/folders", status_code=202)
     async def add_folder(asked: Annotated[AskedFolder, Body()]) -> dict[str, object]:

@@ -413,7 +413,7 @@ function tabKeys(event) {
 
 async function loadFolders() {
   const folders = await ask("/api/folders");
-  $("folder").replaceChildren(...folders.map((one) => element("option", { value: one.id, textContent: `${one.name}: ${T.recordings(one.recordings)}` })));
+  $("folder").replaceChildren(...folders.map((one) => element("option", { value: one.id, textContent: `${one.name}: ${T.files(one.files)}` })));
   $("adding").hidden = !folders.length;
 }
 

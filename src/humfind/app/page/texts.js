@@ -3,7 +3,7 @@
 const EN = {
   library: "Library", ways: "Ways to find music", addFolder: "Add a folder", whichFolder: "Folder of music", whatFor: "To find its songs by",
   forMelody: "humming", forSound: "words and sound", forTracks: "playlists", addIt: "Add it",
-  recordings: (n) => `${n} recording${n === 1 ? "" : "s"}`,
+  files: (n) => `${n} file${n === 1 ? "" : "s"}`,
   building: (name, step, share) => `${name}: ${step}, ${Math.round(100 * share)} %`,
   buildFailed: (name, why) => `${name} could not be added: ${why}`, built: (name) => `${name} is ready.`,
   steps: { "": "getting ready", indexing: "reading melodies", listening: "listening" }, tracking: "following the melodies",
@@ -24,7 +24,7 @@ const EN = {
   place: (from, to) => `${from} to ${to}`,
   key: (n) => n === 0 ? "in its own key" : `you hum ${Math.abs(n)} semitone${Math.abs(n) === 1 ? "" : "s"} ${n > 0 ? "below" : "above"} it`,
   tempo: (r) => Math.abs(r - 1) < 0.05 ? "at its tempo" : r > 1 ? `${r.toFixed(1)} times as slow` : `${(1 / r).toFixed(1)} times as fast`,
-  play: (title) => `Play ${title}`, pause: "Pause", choose: (title) => `Add ${title}`, remove: (title) => `Remove ${title}`, sure: (p) => p > 0.99 ? "over 99 % sure" : `${Math.round(100 * p)} % sure`,
+  play: (title) => `Play ${title}`, choose: (title) => `Add ${title}`, remove: (title) => `Remove ${title}`, sure: (p) => p > 0.99 ? "over 99 % sure" : `${Math.round(100 * p)} % sure`,
   leftOut: (words) => `Left out: ${words}`, madeList: (n) => `A playlist of ${n} tracks:`, saved: "Saved as playlist.m3u8.",
   tooShort: "Too short: hum for two seconds or more.", silent: "Nothing was heard: is the microphone muted?",
   noMicrophone: "No microphone is there: plug one in, or give a recording.",

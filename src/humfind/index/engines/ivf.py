@@ -28,8 +28,8 @@ class InvertedFile:
     def __init__(self, table: VectorTable, state: Mapping[str, np.ndarray] | None = None) -> None:
         self._table = table
         if state is None:
-            self._centroids = _centroids(table)
-            self._list_of = _nearest_centroid(table, 0, self._centroids)
+            self._centroids = centroids_of(table)
+            self._list_of = nearest_centroid(table, 0, self._centroids)
         else:
             self._centroids, self._list_of = _checked(state, table)
         self._squares = np.einsum("nd,nd->n", self._centroids, self._centroids)
@@ -59,7 +59,7 @@ class InvertedFile:
 
     def add(self, table: VectorTable) -> InvertedFile:
         """New rows go to the lists that there are."""
-        more = _nearest_centroid(table, len(self._list_of), self._centroids)
+        more = nearest_centroid(table, len(self._list_of), self._centroids)
         return InvertedFile(table, self.state() | {"list_of": np.concatenate([self._list_of, more])})
 
     def delete(self, table: VectorTable, kept: Ints) -> InvertedFile:
@@ -73,19 +73,23 @@ def _checked(state: Mapping[str, np.ndarray], table: VectorTable) -> tuple[Float
     """Raises ValueError for what is no state of this table."""
     if set(state) != {"centroids", "list_of"}:
         raise ValueError("engine ivf: its state is not centroids and list_of")
-    centroids, list_of = state["centroids"], state["list_of"]
+    return checked_lists(state["centroids"], state["list_of"], table)
+
+
+def checked_lists(centroids: np.ndarray, list_of: np.ndarray, table: VectorTable) -> tuple[Floats, np.ndarray]:
+    """Raises ValueError for what are no lists of this table's rows."""
     if centroids.dtype != np.float32 or centroids.ndim != 2 or centroids.shape[1] != table.dim or not len(centroids):
-        raise ValueError(f"engine ivf: centroids of {table.dim} numbers expected")
+        raise ValueError(f"engine: centroids of {table.dim} numbers expected")
     if not (np.abs(centroids) <= np.finfo(np.float16).max).all():
-        raise ValueError("engine ivf: a centroid holds NaN, or lies beyond every vector")
+        raise ValueError("engine: a centroid holds NaN, or lies beyond every vector")
     if list_of.dtype != np.int32 or list_of.shape != (len(table),):
-        raise ValueError(f"engine ivf: the lists of {len(table)} rows expected")
+        raise ValueError(f"engine: the lists of {len(table)} rows expected")
     if list_of.min() < 0 or list_of.max() >= len(centroids):
-        raise ValueError("engine ivf: a row is in a list that is not there")
+        raise ValueError("engine: a row is in a list that is not there")
     return centroids, list_of
 
 
-def _centroids(table: VectorTable) -> Floats:
+def centroids_of(table: VectorTable) -> Floats:
     """By k-means of an evenly spaced sample."""
     import faiss
 
@@ -97,7 +101,7 @@ def _centroids(table: VectorTable) -> Floats:
     return centroids
 
 
-def _nearest_centroid(table: VectorTable, start: int, centroids: Floats) -> np.ndarray:
+def nearest_centroid(table: VectorTable, start: int, centroids: Floats) -> np.ndarray:
     """The list of each row of ``table`` from ``start`` on."""
     import faiss
 

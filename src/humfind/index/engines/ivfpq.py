@@ -15,15 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humfind.index.engines import Proposal, State
+from humfind.index.engines.ivf import ITERATIONS, SAMPLE_A_CENTROID, SEED, centroids_of, checked_lists, nearest_centroid
 from humfind.index.vectors import VectorTable
 from humfind.types import Floats, Ints
 
-CENTROIDS_A_ROOT = 4.0  # centroids: so many times the square root of the vectors
-SAMPLE_A_CENTROID, SAMPLE_A_CODE, ITERATIONS = 40, 200, 10  # of k-means
+SAMPLE_A_CODE = 200  # of k-means
 PART = 4  # numbers of a vector that share a byte
 CODES = 256  # of a byte
 OPENED = 32  # lists compared with a query, all where they hold too few rows
-SEED = 0
 
 
 class ProductCodes:
@@ -103,9 +102,10 @@ def _index(centroids: Floats, codebooks: Floats) -> Any:
     """faiss's index of nothing yet, with these."""
     import faiss
 
-    lists, dim = centroids.shape
+    padded = _padded(centroids)
+    lists, dim = padded.shape
     quantizer: Any = faiss.IndexFlatL2(dim)
-    quantizer.add(centroids)
+    quantizer.add(padded)
     made: Any = faiss.IndexIVFPQ(quantizer, dim, lists, len(codebooks), 8)
     made.own_fields = True  # of the quantizer, which nothing here holds any longer
     quantizer.this.disown()
@@ -116,19 +116,16 @@ def _index(centroids: Floats, codebooks: Floats) -> Any:
 
 
 def _trained(table: VectorTable) -> tuple[Floats, Floats]:
-    """Centroids and codebooks of an evenly spaced sample."""
+    """Centroids, and codebooks of an evenly spaced sample."""
     import faiss
 
-    count = max(1, min(round(CENTROIDS_A_ROOT * len(table) ** 0.5), len(table) // SAMPLE_A_CENTROID))
-    sample = _padded(table[:: max(1, len(table) // max(count * SAMPLE_A_CENTROID, CODES * SAMPLE_A_CODE))])
-    kmeans = faiss.Kmeans(sample.shape[1], count, niter=ITERATIONS, seed=SEED, min_points_per_centroid=1)
-    kmeans.train(sample)
-    centroids = np.ascontiguousarray(kmeans.centroids, np.float32)
-    residual = sample - centroids[faiss.knn(sample, centroids, 1)[1][:, 0]]
+    centroids = centroids_of(table)
+    wanted = CODES * SAMPLE_A_CODE
+    sample = table[:: max(1, len(table) // max(len(centroids) * SAMPLE_A_CENTROID, wanted))]
+    sample = sample[:: max(1, len(sample) // wanted)]
+    residual = _padded(sample - centroids[faiss.knn(sample, centroids, 1)[1][:, 0]])
     books = []
-    for part in np.split(
-        residual[:: max(1, len(residual) // (CODES * SAMPLE_A_CODE))], sample.shape[1] // PART, axis=1
-    ):
+    for part in np.split(residual, residual.shape[1] // PART, axis=1):
         book = faiss.Kmeans(PART, CODES, niter=ITERATIONS, seed=SEED, min_points_per_centroid=1)
         book.train(np.ascontiguousarray(_at_least(part, CODES)))
         books.append(np.asarray(book.centroids, np.float32))
@@ -150,17 +147,15 @@ def _encoded(
     table: VectorTable, start: int, centroids: Floats, codebooks: Floats
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Codes and lists of the rows of ``table`` from ``start`` on."""
-    import faiss
-
-    index = _index(centroids, codebooks)
-    codes, lists = [np.empty((0, len(codebooks)), np.uint8)], [np.empty(0, np.int64)]
+    index, list_of = _index(centroids, codebooks), nearest_centroid(table, start, centroids)
+    codes, done = [np.empty((0, len(codebooks)), np.uint8)], 0
     for first, block in table.blocks():
-        part = _padded(block[max(0, start - first) :])
+        part = block[max(0, start - first) :]
         if len(part):
-            mine = faiss.knn(part, centroids, 1)[1][:, 0]
-            lists.append(mine)
-            codes.append(index.pq.compute_codes(np.ascontiguousarray(part - centroids[mine])))
-    return np.concatenate(codes), np.concatenate(lists).astype(np.int32)
+            own = centroids[list_of[done : done + len(part)]]
+            codes.append(index.pq.compute_codes(_padded(part - own)))
+            done += len(part)
+    return np.concatenate(codes), list_of
 
 
 def _checked(
@@ -170,17 +165,12 @@ def _checked(
     if set(state) != {"centroids", "codebooks", "codes", "list_of"}:
         raise ValueError("engine ivfpq: its state is not centroids, codebooks, codes and list_of")
     centroids, codebooks, codes, list_of = (state[name] for name in ("centroids", "codebooks", "codes", "list_of"))
+    checked_lists(centroids, list_of, table)
     parts = -(-table.dim // PART)
-    for name, array, dtype, shape in (
-        ("centroids", centroids, np.float32, (len(centroids), PART * parts)),
-        ("codebooks", codebooks, np.float32, (parts, CODES, PART)),
-        ("codes", codes, np.uint8, (len(table), parts)),
-        ("list_of", list_of, np.int32, (len(table),)),
-    ):
-        if array.dtype != dtype or array.shape != shape or not len(array):
-            raise ValueError(f"engine ivfpq: {name} of shape {shape} expected")
-    if not all((np.abs(one) <= np.finfo(np.float16).max).all() for one in (centroids, codebooks)):
-        raise ValueError("engine ivfpq: a centroid holds NaN, or lies beyond every vector")
-    if list_of.min() < 0 or list_of.max() >= len(centroids):
-        raise ValueError("engine ivfpq: a row is in a list that is not there")
+    if codebooks.dtype != np.float32 or codebooks.shape != (parts, CODES, PART):
+        raise ValueError(f"engine: {parts} codebooks of {CODES} times {PART} numbers expected")
+    if not (np.abs(codebooks) <= np.finfo(np.float16).max).all():
+        raise ValueError("engine: a codebook holds NaN, or lies beyond every vector")
+    if codes.dtype != np.uint8 or codes.shape != (len(table), parts):
+        raise ValueError(f"engine: {parts} codes for each of {len(table)} rows expected")
     return centroids, codebooks, codes, list_of
