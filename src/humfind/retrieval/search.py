@@ -74,7 +74,8 @@ def search(query: Query, index: Index, ranker: Ranker, k: int = RankConfig.top) 
 def rank_all(queries: Sequence[Query], index: Index, ranker: Ranker, k: int = RankConfig.top) -> list[Ranking]:
     """``search`` of each query, many at a time: the same rankings, sooner."""
     rankings = []
-    with tqdm(total=len(queries), desc="searching", unit="hum", delay=QUIET_S, leave=False) as bar:
+    alone = len(queries) < 2  # as the page searches; a bar of one step tells nothing
+    with tqdm(total=len(queries), desc="searching", unit="hum", delay=QUIET_S, leave=False, disable=alone) as bar:
         for ranking in rank_each(ranker, queries, k):
             rankings.append(_within_songs(ranking, index))
             bar.update()
