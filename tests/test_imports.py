@@ -69,6 +69,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "data.audit": (LIGHT | {"melody", "f0", "retrieval"}, {"numpy", "tqdm"}),
     "data.tags": (GROUND | {"audio"}, AUDIO),
     "data": (LIGHT | {"synth", "melody", "runtime.pickled"}, TABULAR | AUDIO | {"music21", "mido", "scipy", "joblib"}),
+    "index.engines.milvus": (GROUND | {"index"}, {"numpy", "pymilvus"}),
     "index": (GROUND | DISK | {"runtime.plugins"}, TABULAR | {"faiss", "numba", "safetensors"}),
     "training.losses": (GROUND, TORCH),
     "training.sampler": (GROUND, TORCH),
@@ -108,12 +109,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         LIGHT | CORE | {"synth"},
         {"numpy", "fastapi", "pydantic", "uvicorn", "soundfile"},
     ),
+    "scale": (LIGHT | CORE, {"numpy", "torch", "dask", "distributed", "tqdm"}),
     "kaggle.install": (set(), set()),  # runs before anything is installed
     "kaggle": (LIGHT | {"data", "retrieval", "notebooks"}, set()),
     "cli": (ANY, {"typer", "numpy"}),
     "__main__": ({"cli"}, set()),
 }
-DOORS = {"cli", "__main__", "notebooks", "experiment", "kaggle", "app"}  # nothing below imports these
+DOORS = {"cli", "__main__", "notebooks", "experiment", "kaggle", "app", "scale"}  # nothing below imports these
 STANDARD = set(sys.stdlib_module_names)
 
 

@@ -86,7 +86,8 @@ class RandomHalf:
 
     def propose(self, vectors, k):
         rows = self.some if len(self.some) >= k else np.arange(len(self.table))
-        near = np.argsort(self.table.squares[rows] - 2 * vectors @ self.table[rows].T, axis=1)[:, :k]
+        part, squares = self.table.with_squares(rows)
+        near = np.argsort(squares - 2 * vectors @ part.T, axis=1)[:, :k]
         return rows[near], None
 
     def add(self, table):
@@ -168,7 +169,7 @@ def test_foreign_encoder_tracker_engine_and_ranker_go_through_the_commands(
     run("search", hum, "--index", index, "--ranker", "nearest", "--json")
     answers = json.loads(capsys.readouterr().out)["answers"]
     assert len({one["music_id"] for one in answers}) == 6
-    with pytest.raises(InputError, match="engine 'other': unknown; choose one of exact, ivf, ivfpq, half"):
+    with pytest.raises(InputError, match="engine 'other': unknown; choose one of exact, ivf, ivfpq, milvus, half"):
         run("index", songs, "--out", tmp_path / "other", "--engine", "other")
 
 

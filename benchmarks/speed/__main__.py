@@ -77,9 +77,16 @@ def main() -> None:
 
 def _growth(out: Path | None, about: dict[str, object], rows: list[dict[str, float]]) -> None:
     power = growth.exponents(rows)
-    shown = [{name: f"{value:.3g}" for name, value in row.items()} for row in rows]
-    fitted = {name: f"{power[name]:.2f}" if name in power else "" for name in rows[0]}
-    text = table([*shown, fitted | {"songs": "grows as songs to the power of"}])
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = [f"{row['songs']:,} songs" for row in rows]
+    shown = [
+        {"": name}
+        | {column: f"{row[name]:.3g}" if name in row else "" for column, row in zip(columns, rows, strict=True)}
+        | {"songs to the power of": f"{power[name]:.2f}" if name in power else ""}
+        for name in names
+        if name != "songs"
+    ]
+    text = table(shown)
     print(text)
     if out:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,19 +1,23 @@
-"""growth: what an index and a search cost, from a hundred songs to a hundred thousand.
+"""growth: what an index and a search cost, from a hundred songs to a hundred thousand, by each engine.
 
-Each count is built by a process of its own and searched by another, which loads what was built.
+Each count is built by a process of its own; each engine of it is made by another and searched by a third, which loads
+what was made.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -21,18 +25,20 @@ import torch
 
 from benchmarks.speed.search import full_songs, hums
 from benchmarks.speed.side_by_side import peak_gb
-from humfind.config import FusionConfig, RankConfig
+from humfind.config import FusionConfig, IndexConfig, RankConfig
 from humfind.index import Index, Song
+from humfind.index.engines import make_engine
 from humfind.rankers import make_ranker
 from humfind.rankers.fusion import Fusion
-from humfind.rankers.sequence import WindowSequence
-from humfind.rankers.window_matching import Projected
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import load_model
 from humfind.runtime.cores import cores
 
-ASKED, CHECKED = 20, 60  # hums that are timed, and that the first stage's recall is taken of
-LONG_S = 30.0  # after so long, fewer are timed
+EXACT = IndexConfig.engine
+ENGINES = (EXACT, "ivfpq")
+HUMS, ASKED = 60, 20  # all are searched once; of those rankers that look at every window, so many at most
+LONG_S = 30.0  # after so long, fewer
+AMONG = 100  # songs, of the recall
 
 
 def growth(counts: Iterable[int], keep: Path | None = None) -> list[dict[str, float]]:
@@ -42,19 +48,27 @@ def growth(counts: Iterable[int], keep: Path | None = None) -> list[dict[str, fl
         for count in counts:
             folder = (keep or Path(beside)) / str(count)
             folder.mkdir(parents=True, exist_ok=True)
-            built = folder / "built.json"
-            if not built.exists():
-                built.write_text(json.dumps(_process("build", count, folder)))
-            row = {"songs": count} | json.loads(built.read_text()) | _process("ask", count, folder)
+            row = {"songs": count} | _once(folder / "built.json", f"build({count}, Path({str(folder)!r}))")
+            for engine in ENGINES if count > FusionConfig.exhaustive else (EXACT,):
+                made = _once(folder / f"{engine}.json", f"make({engine!r}, Path({str(folder)!r}))")
+                asked = _process(f"ask({count}, Path({str(folder / engine)!r}), {engine == EXACT})")
+                row |= {name if name in ALIKE else f"{engine}: {name}": value for name, value in (made | asked).items()}
             print(row, flush=True)
             found.append(row)
     return found
 
 
-def _process(what: str, count: int, folder: Path) -> dict[str, float]:
+def _once(kept: Path, call: str) -> dict[str, float]:
+    if not kept.exists():
+        kept.write_text(json.dumps(_process(call)))
+    row: dict[str, float] = json.loads(kept.read_text())
+    return row
+
+
+def _process(call: str) -> dict[str, float]:
     """One of the functions below."""
-    code = f"import json; from pathlib import Path; from benchmarks.speed import growth; found = growth.{what}"
-    given = [sys.executable, "-c", f"{code}({count}, Path({str(folder)!r})); print(json.dumps(found))"]
+    code = f"import json; from pathlib import Path; from benchmarks.speed import growth; found = growth.{call}"
+    given = [sys.executable, "-c", f"{code}; print(json.dumps(found))"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(given, stdout=subprocess.PIPE, check=True, env=environment)
     row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -72,54 +86,86 @@ def build(count: int, folder: Path) -> dict[str, float]:
         "index, s": time.perf_counter() - started,
         "index, processor s": time.process_time() - spent,
     }
-    index.save(folder / "index")
+    index.save(folder / EXACT)
     row["index, GB"] = peak_gb() - before
-    row["disk, GB"] = sum(path.stat().st_size for path in (folder / "index").iterdir()) / 1e9
     return row
 
 
-def ask(count: int, folder: Path) -> dict[str, float]:
-    """A hum's f0 to ten songs, one core. GB: beyond what the process held before the index was loaded."""
+def make(engine: str, folder: Path) -> dict[str, float]:
+    """The same index by another engine, all cores; what it takes on disk."""
+    started = time.process_time()
+    if engine != EXACT:
+        index = Index.load(folder / EXACT)
+        other = replace(index, engine=make_engine(engine, index.vectors), info=replace(index.info, engine=engine))
+        other.save(folder / engine)
+    row = {} if engine == EXACT else {"made in, processor s": time.process_time() - started}
+    return row | {"disk, GB": sum(path.stat().st_size for path in (folder / engine).iterdir()) / 1e9}
+
+
+def ask(count: int, folder: Path, every: bool) -> dict[str, float]:
+    """A hum's f0 to ten songs, one core. GB: of memory of its own, and of pages of files that it shares and that the
+    system takes back where it needs them, both beyond what the process held before the index was loaded. every: the
+    rankers too that look at every window."""
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
     model, _ = load_model("pretrained")
-    sung = hums(count, CHECKED)
-    queries = [(search.make_query(name, f0, model), right) for name, right, f0 in sung]
-    before, started = peak_gb(), time.perf_counter()
-    index = Index.load(folder / "index", model.checksum)
+    sung = hums(count, HUMS)
+    before, started = memory(), time.perf_counter()
+    index = Index.load(folder, model.checksum)
+    ranker = Fusion(index, threads=1)
     row = {"load, s": time.perf_counter() - started}
-    for name in ("fusion", "sequence", "nearest"):
-        ranker = Fusion(index, threads=1) if name == "fusion" else make_ranker(RankConfig(ranker=name), index)
-        search.search(queries[0][0], index, ranker)
-        spent: list[float] = []
-        first = 0
-        for hum, right, f0 in sung[:ASKED]:
-            if len(spent) < 5 or sum(spent) < LONG_S:
-                started = time.perf_counter()
-                first += search.search(search.make_query(hum, f0, model), index, ranker).music_ids[0] == right
-                spent.append(time.perf_counter() - started)
-        row[f"{name}, s"] = float(np.median(spent))
-        if name == "fusion":
-            row |= {"search, GB": peak_gb() - before, f"first of {len(spent)}": first / len(spent)}
-    ordered = WindowSequence(index)
-    few = Projected(ordered.whole, FusionConfig.directions)
-    for name, log_e_of in (
-        ("all directions", lambda query: ordered.evidence(query)),
-        ("first stage", lambda query: ordered.shortlist(query, few, FusionConfig.likely, FusionConfig.shortlist)[1]),
-    ):
+    search.search(search.make_query("first", sung[0][2], model), index, ranker)
+    found, row["fusion, s"] = _searched(sung, index, model, ranker, HUMS)
+    row |= {"memory, GB": memory()[0] - before[0], "file pages, GB": memory()[1] - before[1]}
+    row[f"first of {HUMS}"] = float(np.mean(found))
+    queries = [(search.make_query(name, f0, model), right) for name, right, f0 in sung]
+    looked = [ranker.witnesses(query)[1] for query, _ in queries]
+    row[f"recall@{AMONG}"] = _recall(looked, queries, index)
+    if every:
+        for name in ("sequence", "nearest"):
+            row[f"{name}, s"] = _searched(sung[:ASKED], index, model, make_ranker(RankConfig(ranker=name), index), 5)[1]
         with ThreadPoolExecutor(cores()) as pool:  # not timed
-            told = pool.map(log_e_of, [query for query, _ in queries])
-        best = [index.recording_song[np.argsort(log_e, kind="stable")[:100]] for log_e in told]
-        found = [index.music_ids.index(right) in songs for songs, (_, right) in zip(best, queries, strict=True)]
-        row[f"recall@100, {name}"] = float(np.mean(found))
+            told = list(pool.map(ranker.sequence.evidence, [query for query, _ in queries]))
+        row[f"recall@{AMONG}, every window"] = _recall(told, queries, index)
     return row
+
+
+ALIKE = ("sequence, s", "nearest, s", f"recall@{AMONG}, every window")  # with any engine
+
+
+def _searched(sung: Any, index: Index, model: Any, ranker: Any, fewest: int) -> tuple[list[bool], float]:
+    """Whether the right song is first; the median of the seconds."""
+    first: list[bool] = []
+    spent: list[float] = []
+    for name, right, f0 in sung:
+        if len(spent) < fewest or sum(spent) < LONG_S:
+            started = time.perf_counter()
+            first.append(search.search(search.make_query(name, f0, model), index, ranker).music_ids[0] == right)
+            spent.append(time.perf_counter() - started)
+    return first, float(np.median(spent))
+
+
+def _recall(log_e: list[Any], queries: Any, index: Index) -> float:
+    best = [index.recording_song[np.argsort(one, kind="stable")[:AMONG]] for one in log_e]
+    return float(
+        np.mean([index.music_ids.index(right) in songs for songs, (_, right) in zip(best, queries, strict=True)])
+    )
+
+
+def memory() -> tuple[float, float]:
+    """GB: the process's own, and pages of files (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    own, pages = (re.search(rf"{name}:\s+(\d+) kB", status) for name in ("RssAnon", "RssFile"))
+    return (int(own[1]) / 1e6, int(pages[1]) / 1e6) if own and pages else (float("nan"), float("nan"))
 
 
 def exponents(rows: list[dict[str, float]]) -> dict[str, float]:
     """Of each measure, p where it grows as songs ** p: the slope of a line through the logarithms."""
-    songs = np.log([row["songs"] for row in rows])
-    return {
-        name: float(np.polyfit(songs, np.log([max(row[name], 1e-9) for row in rows]), 1)[0])
-        for name in rows[0]
-        if name != "songs" and not name.startswith(("first", "recall"))
-    }
+    names = dict.fromkeys(name for row in rows for name in row)
+    found = {}
+    for name in names:
+        told = [(row["songs"], max(row[name], 1e-9)) for row in rows if name in row]
+        if name != "songs" and "first" not in name and "recall" not in name and len(told) > 1:
+            songs, values = np.log(np.array(told)).T
+            found[name] = float(np.polyfit(songs, values, 1)[0])
+    return found

@@ -162,7 +162,7 @@ def directions(songs: int = 5000, windows: int = 190, hum_windows: int = 28) -> 
     count = songs * windows
     index = SimpleNamespace(
         vectors=VectorTable(rng.standard_normal((count, 128), np.float32).astype(np.float16)),
-        recording=np.repeat(np.arange(songs), windows),
+        begin=np.arange(0, count + 1, windows),
         start_s=np.tile(np.arange(windows, dtype=np.float32), songs),
         recording_song=np.arange(songs),
     )

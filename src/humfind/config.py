@@ -218,9 +218,7 @@ class IndexConfig:
     """Embeddings -> index."""
 
     folder_tracker: str = "mix"  # of a folder of audio files, where nothing else is asked for: songs are mixes there
-    engine: str = (
-        "exact"  # what finds neighbours: exact | ivf | ivfpq; an index of many songs is searched sooner by ivfpq
-    )
+    engine: str = "exact"  # what finds neighbours: exact | ivf | ivfpq | milvus; for many songs ivfpq
 
 
 @dataclass(frozen=True)

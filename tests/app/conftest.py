@@ -75,11 +75,12 @@ def serve() -> Iterator[Serve]:
         turns: Turns | None = None,
         token: str = "",
         keep: Path | None = None,
+        port: int = 0,
     ) -> str:
         guard = Guard(make_app(libraries, turns, keep=keep), LOOPBACK, token, largest, slowest_s)
         config = config_of(guard)
         config.http = type("Quick", (Impatient,), {"slowest_s": slowest_s})
-        config.port = 0
+        config.port = port
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -87,8 +88,7 @@ def serve() -> Iterator[Serve]:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
     yield start
     for server, thread in running:

@@ -500,17 +500,19 @@ def cut(path: Path) -> None:
 
 
 indexes("another model's", "not with this model; build it again", altered(model_checksum="0" * 64))
-indexes("another format's", "not of format version 5; build the index again", altered(format_version=9))
+indexes("another format's", "not of format version 6; build the index again", altered(format_version=9))
 indexes("a number for its configuration", "config is 5; build the index again", altered(config=5))
 indexes("index.json not JSON", "not JSON", lambda f: (f / "index.json").write_text("{"))
 indexes("no index.json", "not an index; build one with: humfind index", lambda f: (f / "index.json").unlink())
 indexes("vectors cut", ".npy: not a whole table of 16-bit vectors", lambda f: cut(part(f, "vectors")))
 indexes("vectors a pickle", ".npy: not a whole npy file", lambda f: part(f, "vectors").write_bytes(b"\x80\x04N."))
 indexes("vectors missing", ".npy: missing; build the index again", lambda f: part(f, "vectors").unlink())
-indexes("windows cut", ".parquet: not a whole parquet file", lambda f: cut(part(f, "windows")))
+indexes("windows cut", ".npy: not a whole table of windows", lambda f: cut(part(f, "windows")))
+indexes("contours cut", ".npy: not a whole table of contours", lambda f: cut(part(f, "contours")))
+indexes("songs cut", ".parquet: not a whole parquet file", lambda f: cut(part(f, "songs")))
 indexes("songs missing", ".parquet: missing; build the index again", lambda f: part(f, "songs").unlink())
 indexes(
-    "songs for windows", ".parquet: has other columns than", lambda f: shutil.copy(part(f, "songs"), part(f, "windows"))
+    "vectors for windows", "not a whole table of windows", lambda f: shutil.copy(part(f, "vectors"), part(f, "windows"))
 )
 
 

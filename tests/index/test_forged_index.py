@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -27,7 +28,9 @@ from humfind.encoders import build
 from humfind.encoders import checkpoint as embed
 from humfind.encoders.checkpoint import Model, input_shape
 from humfind.index import Index, Song
-from humfind.index.folder import SCHEMAS
+from humfind.index.contours import FRAME
+from humfind.index.folder import SONGS
+from humfind.rankers import Fusion, WindowSequence
 from humfind.retrieval import search
 from humfind.retrieval.query import load_queries
 from humfind.types import InputError, Windows
@@ -115,32 +118,75 @@ def test_part_names_lead_nowhere_else(folder, name):
         Index.load(folder)
 
 
-CELLS: dict[str, tuple[str, str, Any]] = {
-    f"{column} {value!r}": (table, column, value)
-    for table, column, values in [
-        ("contours", "frame_s", (float("nan"), float("inf"), 1e300, 1e-310, 0.0, -1.0)),
-        ("contours", "semitones", ([float("nan")] * 5, [3e38] * 5, [None] * 5, [], None)),
-        ("contours", "voiced", ([None] * 5, [True], None)),
-        ("windows", "start_s", (float("nan"), float("inf"), -1.0, 1e30, None)),
-        ("windows", "length_s", (float("nan"), float("inf"), -1.0, None)),
-        ("windows", "key", (float("nan"), 3e38, None)),
-        ("windows", "recording", (-1, 3, 2**62, None)),
-        ("songs", "length_s", (float("nan"), float("inf"), -1.0, 1e300, None)),
-        ("songs", "id", (None, "1")),
+SONG_CELLS: dict[str, tuple[str, Any]] = {
+    f"{column} {value!r}": (column, value)
+    for column, values in [
+        ("length_s", (float("nan"), float("inf"), -1.0, 1e300, None)),
+        ("id", (None, "1")),
+        ("windows", (-1, 0, 3, 2**62, None)),
+        ("frames", (-1, 0, 2**62, None)),
+        ("frame_s", (float("inf"), 1e300, 1e-310, 0.0, -1.0, None)),
     ]
     for value in values
 }
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_cells(folder, cell):
-    table, column, value = CELLS[cell]
-    columns = pq.read_table(part(folder, table)).to_pydict()
+@pytest.mark.parametrize("cell", SONG_CELLS)
+def test_cells_of_songs(folder, cell):
+    column, value = SONG_CELLS[cell]
+    columns = pq.read_table(part(folder, "songs")).to_pydict()
     columns[column][0] = value
-    made = pa.table(columns, schema=SCHEMAS[table])
-    pq.write_table(made, part(folder, table), use_dictionary=table != "songs")
+    pq.write_table(pa.table(columns, schema=SONGS), part(folder, "songs"), use_dictionary=False)
     with bounded():
         Index.load(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -3e38, 1e30])
+@pytest.mark.parametrize("row", range(3))
+def test_numbers_of_windows(folder, row, value):
+    windows = np.load(part(folder, "windows"))
+    windows[row, 5] = value
+    np.save(part(folder, "windows"), windows)
+    with bounded():
+        Index.load(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38])
+def test_contours_are_checked_where_they_are_read(folder, made, value):
+    frames = np.load(part(folder, "contours"))
+    frames["semitones"][len(made.contours[0].semitones) + 7] = value
+    np.save(part(folder, "contours"), frames)
+    found = Index.load(folder)
+    assert found.contours[0] is not None
+    with bounded():
+        found.contours[1]
+    with bounded():
+        Fusion(found)
+
+
+def test_what_is_no_truth_value_is_taken_for_true(folder):
+    path = part(folder, "contours")
+    frames = np.load(path)
+    frames["voiced"].view(np.uint8)[:] = 200
+    np.save(path, frames)
+    contour = Index.load(folder).contours[0]
+    assert contour is not None
+    assert contour.voiced.view(np.uint8).tolist() == [1] * len(contour.voiced)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_vectors_are_checked_where_they_are_read(folder, made, value):
+    vectors = np.load(part(folder, "vectors"))
+    vectors[-1, 2] = value
+    np.save(part(folder, "vectors"), vectors)
+    found = Index.load(folder)
+    assert len(found.vectors[:5]) == 5
+    with bounded():
+        found.vectors[-2:]
+    with bounded():
+        found.nearest(made.vectors[:1], 1)
+    with bounded():
+        WindowSequence(found).evidence(search.make_query("hum", f0_of(melody(1)), PlainModel()))
 
 
 def tables(name: str, make: Callable[[], pa.Table], groups: int, **options: Any) -> Callable[[Path], None]:
@@ -155,11 +201,7 @@ def tables(name: str, make: Callable[[], pa.Table], groups: int, **options: Any)
     return forge
 
 
-def lists(values: pa.Array) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
-
-
-def same(name: str, rows: int, **values: Any) -> pa.Table:
+def same(rows: int, **values: Any) -> pa.Table:
     """A table of one row's values."""
     row = {
         "id": "1",
@@ -170,17 +212,9 @@ def same(name: str, rows: int, **values: Any) -> pa.Table:
         "checksum": "",
         "length_s": 1.0,
         "tags": [],
-        "recording": 0,
     } | values
-    columns = {field: pa.array([row.get(field, 1.0)] * rows, SCHEMAS[name].field(field).type)
-               for field in SCHEMAS[name].names}  # fmt: skip
-    return pa.table(columns, schema=SCHEMAS[name])
-
-
-def long_contours() -> pa.Table:
-    frames = 2**22
-    pitch, voiced = pa.array(np.zeros(frames, np.float32)), pa.array(np.ones(frames, bool))
-    return pa.Table.from_arrays([lists(pitch), lists(voiced), pa.array([0.04])], schema=SCHEMAS["contours"])
+    columns = {field: pa.array([row.get(field, 1)] * rows, SONGS.field(field).type) for field in SONGS.names}
+    return pa.table(columns, schema=SONGS)
 
 
 def twice(name: str) -> Callable[[Path], None]:
@@ -193,12 +227,16 @@ def twice(name: str) -> Callable[[Path], None]:
     return forge
 
 
-def sparse(folder: Path) -> None:
-    rows, dim = 10**9, 64
-    with part(folder, "vectors").open("wb") as file:
-        npy.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (rows, dim)})
-        file.truncate(file.tell() + 2 * rows * dim)
-    alter(folder, "windows", rows)
+def holes(name: str, dtype: Any, shape: tuple[int, ...]) -> Callable[[Path], None]:
+    def forge(folder: Path) -> None:
+        kind = np.dtype(dtype)
+        header = {"descr": npy.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        with part(folder, name).open("wb") as file:
+            npy.write_array_header_1_0(file, header)
+            file.truncate(file.tell() + kind.itemsize * math.prod(shape))
+        alter(folder, "windows", 10**9 if name == "vectors" else about_of(folder)["windows"])
+
+    return forge
 
 
 def tail_of_holes(folder: Path) -> None:
@@ -207,18 +245,14 @@ def tail_of_holes(folder: Path) -> None:
 
 
 FORGED = {
-    "a hundred million windows": tables("windows", lambda: same("windows", 10**6), 100),
-    "as many songs": tables("songs", lambda: same("songs", 10**6), 20),
-    "contours of weeks": tables("contours", long_contours, 12),
-    "a long id, often": tables("songs", lambda: same("songs", 20, id="x" * 2**20), 3, use_dictionary=True),
-    "the same without a dictionary": tables(
-        "songs", lambda: same("songs", 20, id="x" * 2**22), 5, use_dictionary=False
-    ),
-    "vectors of holes": sparse,
+    "a hundred million windows": holes("windows", "<f4", (3, 10**8)),
+    "twenty million songs": tables("songs", lambda: same(10**6), 20),
+    "contours of weeks": holes("contours", FRAME, (10**9,)),
+    "a long id, often": tables("songs", lambda: same(20, id="x" * 2**20), 3, use_dictionary=True),
+    "the same without a dictionary": tables("songs", lambda: same(20, id="x" * 2**22), 5, use_dictionary=False),
+    "vectors of holes": holes("vectors", "<f2", (10**9, 64)),
     "vectors that end in a hole": tail_of_holes,
     "a column twice: songs": twice("songs"),
-    "a column twice: windows": twice("windows"),
-    "a column twice: contours": twice("contours"),
     "index.json of holes": lambda folder: os.truncate(folder / "index.json", 10 * 2**30),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -147,7 +148,24 @@ def test_an_index_of_the_format_before_is_built_again(tmp_path):
     for part, name in parts.items():
         (tmp_path / name).rename(tmp_path / f"{part}{'.faiss' if part == 'vectors' else '.parquet'}")
     (tmp_path / "index.json").write_text(json.dumps(about | {"format_version": 2}))
-    with pytest.raises(InputError, match="not of format version 5; build the index again"):
+    with pytest.raises(InputError, match="not of format version 6; build the index again"):
+        Index.load(tmp_path)
+    version(2).save(tmp_path)
+    assert len(files_of(tmp_path)) == 6
+    assert numbers_in(Index.load(tmp_path)) == {2.0}
+
+
+def test_parts_of_the_format_before_are_removed(tmp_path):
+    version(1).save(tmp_path)
+    about = json.loads((tmp_path / "index.json").read_text())
+    for part in ("windows", "contours"):
+        content = f"{part} as a table".encode()
+        name = f"{part}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
+        (tmp_path / about["parts"][part]).unlink()
+        (tmp_path / name).write_bytes(content)
+        about["parts"][part] = name
+    (tmp_path / "index.json").write_text(json.dumps(about | {"format_version": 5}))
+    with pytest.raises(InputError, match="not of format version 6; build the index again"):
         Index.load(tmp_path)
     version(2).save(tmp_path)
     assert len(files_of(tmp_path)) == 6

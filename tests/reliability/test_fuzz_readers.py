@@ -28,7 +28,8 @@ from humfind.encoders.checkpoint import Model, _checksum, input_shape
 from humfind.f0.store import MANIFEST, read_manifest, read_part
 from humfind.index import read_about
 from humfind.index.engines import make_engine
-from humfind.index.parts import ENDINGS, read_state
+from humfind.index.mapped import map_tensors
+from humfind.index.parts import ENDINGS
 from humfind.index.vectors import VectorTable
 from humfind.retrieval import submission
 from humfind.types import InputError
@@ -169,7 +170,7 @@ def test_manifest(folder, values, name):
 )
 @BOUNDED
 def test_index_json(folder, values, name):
-    made = {"format_version": 5, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}, "engine": "e"}
+    made = {"format_version": 6, "model_checksum": "0", "model": "m", "config": {}, "tracker": {}, "engine": "e"}
     made |= {"recordings": 1, "songs": 1, "windows": 1, "dim": 1}
     made["parts"] = {part: f"{part}-{'0' * 16}{ending}" for part, ending in ENDINGS.items()}
     for content in (values, made | {name: values}):
@@ -257,7 +258,7 @@ def test_engine_state(folder, name, data):
 
     def read() -> None:
         with path.open("rb") as file:
-            state = read_state(file, 10_000)
+            state = map_tensors(file, 10_000)
         try:
             engine = make_engine(name, table, state)
         except ValueError as error:  # which Index.load says with the folder's name

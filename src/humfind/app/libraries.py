@@ -15,11 +15,13 @@ from pathlib import Path
 from humfind.app import tunes
 from humfind.app.build import Build
 from humfind.app.library import Library
+from humfind.app.shards import Shards
 from humfind.config import INDEX_PARTS
 from humfind.retrieval.music_folder import music_files
 from humfind.types import InputError
 
 log = logging.getLogger(__name__)
+SHARDS = "all shards"  # what they are called together
 DEEPEST, MOST = 3, 500  # levels and folders that are offered
 
 
@@ -52,6 +54,12 @@ class Libraries:
         one.require()
         if one.name in self.open:
             raise InputError(f"{folder}: two libraries are called {one.name}; rename one folder")
+        self.open[one.name] = one
+
+    def add_shards(self, links: Sequence[str]) -> None:
+        """Servers that each have a part of the songs. Raises InputError where none of them answers."""
+        one = Shards.at(SHARDS, links)
+        one.require()
         self.open[one.name] = one
 
     def add_tunes(self) -> None:

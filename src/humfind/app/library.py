@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, cast
 
 import numpy as np
 
@@ -30,6 +32,7 @@ from humfind.types import Contour, InputError, Ranking
 LINE_HZ = 12.5  # of the lines that the page draws
 AROUND_S = 2.0  # of a song, drawn before and after the place that was found
 MOST_NAMED = 50  # songs by a name
+log = logging.getLogger(__name__)
 Sounding = Callable[[str], bytes]  # music_id -> wav, of a song that is written, not recorded
 
 
@@ -47,9 +50,31 @@ class Library:
         melody, sound = (self.folder / ABOUT).is_file(), (self.folder / SOUND / ABOUT).is_file()
         return {"melody": melody, "sound": sound, "tracks": sound and (self.folder / TRACKS / FILE).is_file()}
 
-    @cached_property
+    @property
     def searcher(self) -> Searcher:
-        return Searcher(self.folder)
+        """Of the index that is there now: one that was written since is opened, and the last whole one kept where it
+        cannot be."""
+        there = _version(self.folder)
+        with self._opening:
+            if not self._opened or (there and there != self._opened[0]):
+                try:
+                    found = self._opened[1].again() if self._opened else Searcher(self.folder)
+                    self._opened[:] = [there, found]
+                except InputError as error:
+                    if not self._opened:
+                        raise
+                    log.warning("%s; the index that was there before is searched", error)
+                    self._opened[0] = there
+            return cast("Searcher", self._opened[1])
+
+    @cached_property
+    def _opened(self) -> list[Any]:
+        """[version, searcher], once there is one."""
+        return []
+
+    @cached_property
+    def _opening(self) -> Lock:
+        return Lock()
 
     @cached_property
     def sound(self) -> Index:
@@ -93,26 +118,27 @@ class Library:
         """Any part's songs."""
         return self.searcher.index if self.parts["melody"] else self.sound
 
+    @property
+    def count(self) -> int:
+        """Songs."""
+        return len(self.songs.music_ids)
+
     def hum(self, file: Path, name: str) -> dict[str, Any]:
         """The verdict on a hum, and for each answer the hum's line on the song's; without a melody it is not here, and
         ``reason`` says so. Raises InputError."""
+        searcher = self.searcher  # another may be there the next time
         try:
-            found = self.searcher.search(file, name)
+            found = searcher.search(file, name)
         except NoMelodyError as error:
             return {"query": name, "verdict": "not here", "here": 0.0, "reason": str(error), "answers": []}
-        said = self._without_paths(verdict_of(found.ranking, self.searcher.index, self.tags))
+        said = self._without_paths(verdict_of(found.ranking, searcher.index, self.tags))
         said["length_s"] = round(found.query.length_s, 2)
         said["line"] = _line(found.query.contour) if found.query.contour else []
         for row, answer in zip(said["answers"], found.ranking.answers, strict=True):
-            contour = self._contour(answer.music_id)
+            contour = searcher.index.contour(answer.music_id)
             if answer.match and contour:
                 row["line"] = _line(contour, answer.match.start_s - AROUND_S, answer.match.end_s + AROUND_S)
         return said
-
-    def _contour(self, music_id: str) -> Contour | None:
-        index = self.searcher.index
-        found = (c for song, c in zip(index.songs, index.contours, strict=True) if song.music_id == music_id)
-        return next((contour for contour in found if contour is not None), None)
 
     def tag(self, words: str, top: int) -> dict[str, Any]:
         """Songs by words. Raises InputError for words that nothing has."""
@@ -188,6 +214,15 @@ class Library:
         """What a page may know of a song is not where it lies."""
         answers = [{name: value for name, value in one.items() if name != "path"} for one in said["answers"]]
         return {**said, "answers": answers}
+
+
+def _version(folder: Path) -> tuple[int, int] | None:
+    """Of an index, without reading it; None while it is not there."""
+    try:
+        there = (folder / ABOUT).stat()
+    except OSError:
+        return None
+    return there.st_mtime_ns, there.st_ino
 
 
 def _line(contour: Contour, start_s: float = 0.0, end_s: float = float("inf")) -> list[list[float | None]]:

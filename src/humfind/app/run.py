@@ -56,14 +56,16 @@ class Impatient(H11Protocol):
             self.hanging_up = None
 
 
-def open_libraries(indexes: Sequence[Path], music: Sequence[Path], home: Path) -> Libraries:
-    """The index folders, and what was made of the music folders before; the tune books where none is given. Raises
-    InputError."""
+def open_libraries(indexes: Sequence[Path], music: Sequence[Path], home: Path, shards: Sequence[str] = ()) -> Libraries:
+    """The index folders, the servers that have a part of the songs each, and what was made of the music folders before;
+    the tune books where neither is given. Raises InputError."""
     made = Libraries(home, music)
     for folder in indexes:
         made.add_index(folder)
+    if shards:
+        made.add_shards(shards)
     made.add_known()
-    if not indexes:
+    if not indexes and not shards:
         made.add_tunes()
     return made
 

@@ -24,6 +24,7 @@ from humfind import __version__
 from humfind.app.guard import TooManyError, Turns, is_loopback
 from humfind.app.libraries import Libraries
 from humfind.app.library import Library
+from humfind.app.shards import UnavailableError
 from humfind.audio.load import require_shorter
 from humfind.retrieval.playlist import Pick
 from humfind.runtime.cores import cores
@@ -130,10 +131,7 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
     @app.get("/api/indexes")
     def indexes() -> list[dict[str, Any]]:
         """Each library, its songs, and what it can be asked."""
-        return [
-            {"name": name, "songs": len(one.songs.music_ids), "parts": one.parts}
-            for name, one in list(libraries.open.items())
-        ]
+        return [{"name": name, "songs": one.count, "parts": one.parts} for name, one in list(libraries.open.items())]
 
     @app.get("/api/folders")
     async def folders() -> list[dict[str, Any]]:
@@ -247,6 +245,10 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
     @app.exception_handler(InputError)
     async def cannot_be_done(request: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(UnavailableError)
+    async def not_now(request: Request, error: UnavailableError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:

@@ -216,7 +216,9 @@ def index(
     store: Store = None,
     model: Checkpoint = "",
     tracker: Tracker = "",
-    engine: Annotated[str, typer.Option(help="what finds neighbours: exact, or ivfpq (ivf) for many songs")] = "",
+    engine: Annotated[
+        str, typer.Option(help="what finds neighbours: exact, or for many songs ivfpq (ivf, milvus)")
+    ] = "",
     parts: Annotated[
         str, typer.Option(help="melody: to hum at | sound: for tag and similar | tracks: with sound, for playlist")
     ] = "melody",
@@ -224,6 +226,10 @@ def index(
         Path | None,
         typer.Option(help="with tracks: artist, title, year, genre of files", metavar="CSV"),
     ] = None,
+    workers: Annotated[int, typer.Option(min=0, max=1000, help="processes that build it; 0: this one")] = 0,
+    scheduler: Annotated[
+        str, typer.Option(help="of a Dask cluster that builds it", metavar="ADDRESS", show_default=False)
+    ] = "",
 ) -> None:
     """Build an index of songs, from a data set or a folder; given again, what has not changed is taken over."""
     from humfind.config import INDEX_PARTS, IndexConfig, require_valid
@@ -231,6 +237,8 @@ def index(
     from humfind.types import InputError
 
     wanted = [part.strip() for part in parts.split(",")]
+    if (workers or scheduler) and "melody" not in wanted:
+        raise InputError("--workers and --scheduler build melodies; give --parts melody too, or leave them out")
     for part in wanted:
         require_valid("parts", part)
     if table is not None and "tracks" not in wanted:
@@ -239,9 +247,11 @@ def index(
     about = track_table.read(table) if table is not None else None
     for part in (one for one in INDEX_PARTS if one in wanted):
         if part == "melody":
-            from humfind.retrieval.indexing import write_index
+            from humfind.cli.indexing import write_melodies
 
-            made, skipped = write_index(source, out, split, store, model, _f0(tracker), engine or IndexConfig.engine)
+            made, skipped = write_melodies(
+                source, out, split, store, model, _f0(tracker), engine or IndexConfig.engine, workers, scheduler
+            )
             said = f"{len(made.music_ids)} songs, {len(made.vectors)} windows of melody"
         elif part == "sound":
             from humfind.retrieval.sound import write_sound
@@ -256,6 +266,24 @@ def index(
         _report_skipped(skipped)
         without = f", {len(skipped)} skipped" if skipped else ""
         say(f"{said}{without}: {out}")
+
+
+@app.command(epilog="Example: humfind shard my-music --into 4 --out shards")
+def shard(
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="index folder")],
+    into: Annotated[int, typer.Option(min=1, max=10_000, help="so many indexes")],
+    out: Annotated[Path, typer.Option(help="folder for them: 1, 2, ...")],
+) -> None:
+    """Deal an index's songs to several, one for each machine; a song always falls to the same."""
+    from humfind.index import Index, index_folder
+
+    _require_limits()
+    places = [index_folder(out / str(number + 1), index) for number in range(into)]
+    whole = Index.load(index)
+    parts = [whole.shard(number, into) for number in range(into)]
+    for part, place in zip(parts, places, strict=True):
+        part.save(place)
+        say(f"{len(part.music_ids)} songs: {place}")
 
 
 @app.command(epilog="Example: humfind search hum.m4a --index my-music --plot hum.png")
@@ -455,6 +483,14 @@ def serve(
         typer.Option(help="folder in which hums are kept, with what was found [default: none is]", show_default=False),
     ] = None,
     json_only: Annotated[bool, typer.Option("--json-only", help="the JSON endpoint without the page")] = False,
+    shard: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="another humfind app, of a part of the songs; several are searched as one library",
+            metavar="ADDRESS",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Open a library as a page that one hums into."""
     from humfind.runtime import paths
@@ -466,7 +502,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise InputError(f"app: the package {error.name} is missing; install humfind[app]") from error
     place = run.Place(host, port, token, name or (), certificate, key)
-    libraries = run.open_libraries(index or [], music or [], paths.home() / "runs" / "app")
+    libraries = run.open_libraries(index or [], music or [], paths.home() / "runs" / "app", shard or [])
     run.serve(libraries, place, not json_only, keep, lambda line: say(line, error=True))
 
 

@@ -147,8 +147,7 @@ def draw(one: Searched, index: Index, path: Path) -> None:
     from humfind.runtime.files import atomic_write
 
     first = one.ranking.answers[0]
-    rows = [row for row, song in enumerate(index.songs) if song.music_id == first.music_id]
-    contour = next((index.contours[row] for row in rows if index.contours[row] is not None), None)
+    contour = index.contour(first.music_id)
     if contour is None or first.match is None:
         raise InputError(f"{path}: this index has no contours to draw; build it from f0")
     title = index.title(first.music_id) or first.music_id

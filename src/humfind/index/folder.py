@@ -1,20 +1,22 @@
 """The index: songs, where their windows lie, the windows' vectors, the songs' contours.
 
 As a folder: index.json (format version, model, config, tracker, engine, counts, names of the parts) and five parts:
-songs (id, title, source, checksum, length_s, tags ...; a row a recording), windows (recording, start_s, length_s, key;
-a row a vector), vectors, contours (semitones, voiced, frame_s; a row a recording), and what the engine keeps.
-``humfind.index.parts`` says how a reader sees the old index, the new one or none. What is read is checked: an index may
-come from anywhere.
+songs (id, title, source, checksum, length_s, tags ..., how many windows and frames it has; a row a recording), windows
+(start_s, length_s, key; a column a vector), vectors, contours (semitones, voiced; a row a frame), and what the engine
+keeps. All but the songs are mapped into memory, and take none before they are looked at. ``humfind.index.parts`` says
+how a reader sees the old index, the new one or none. What is read is checked, vectors and contours where they are used:
+an index may come from anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from itertools import pairwise
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,37 +25,33 @@ import safetensors.numpy
 
 from humfind.config import F0Config, IndexConfig, ModelConfig, from_dict, require_sane
 from humfind.index import engines
-from humfind.index.parts import index_folder, open_version, read_state, read_table, replace_version
+from humfind.index.contours import SEMITONES, frames_of, read_contours, save_contours
+from humfind.index.mapped import map_array, map_tensors, write_array
+from humfind.index.parts import index_folder, open_version, read_table, replace_version
 from humfind.index.vectors import VectorTable, to_float16
 from humfind.runtime.files import atomic_write
 from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows, normal_form
 
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
-CONTOURS = 50  # written together
 LONGEST_S = 1e7  # no recording is longer
-SEMITONES = 2000.0  # no pitch that a float32 of Hz can hold is further from 0
-FRAMES_S = (0.001, 1.0)  # of a contour
 STATE_BYTES, STATE_A_VECTOR = 2**20, 8  # the most that an engine keeps: always, and for each number of a vector
-SCHEMAS = {
-    "songs": pa.schema(
-        [
-            ("id", pa.string()),
-            ("title", pa.string()),
-            ("artist", pa.string()),
-            ("album", pa.string()),
-            ("source", pa.string()),
-            ("checksum", pa.string()),
-            ("length_s", pa.float64()),
-            ("tags", pa.list_(pa.string())),
-        ]
-    ),
-    "windows": pa.schema(
-        [("recording", pa.int64()), ("start_s", pa.float32()), ("length_s", pa.float32()), ("key", pa.float32())]
-    ),
-    "contours": pa.schema(
-        [("semitones", pa.list_(pa.float32())), ("voiced", pa.list_(pa.bool_())), ("frame_s", pa.float64())]
-    ),
-}
+SONGS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("title", pa.string()),
+        ("artist", pa.string()),
+        ("album", pa.string()),
+        ("source", pa.string()),
+        ("checksum", pa.string()),
+        ("length_s", pa.float64()),
+        ("tags", pa.list_(pa.string())),
+        ("windows", pa.int64()),
+        ("frames", pa.int64()),
+        ("frame_s", pa.float64()),
+    ]
+)
+COUNTED = ("windows", "frames", "frame_s")  # of a song's recording: what its vectors and its contour are found by
+PLACES = ("start_s", "length_s", "key")  # the rows of the windows' table
 
 
 @dataclass(frozen=True)
@@ -117,12 +115,12 @@ class IndexInfo:
 
 @dataclass(frozen=True)
 class Index:
-    """songs, contours: a row a recording. recording, start_s, length_s, key: a row a vector. Never changed: ``add`` and
-    ``delete`` give another index."""
+    """songs, contours: a row a recording. begin: (recordings + 1,) where each one's windows begin. start_s, length_s,
+    key: a row a vector. Never changed: ``add`` and ``delete`` give another index."""
 
     songs: tuple[Song, ...]
-    contours: tuple[Contour | None, ...]
-    recording: Ints
+    contours: Sequence[Contour | None]
+    begin: Ints
     start_s: Floats
     length_s: Floats
     key: Floats
@@ -133,11 +131,14 @@ class Index:
     def __post_init__(self) -> None:
         if len(self.contours) != len(self.songs):
             raise ValueError(f"{len(self.songs)} recordings but {len(self.contours)} contours")
-        for name in ("recording", "start_s", "length_s", "key"):
+        for name in PLACES:
             if len(getattr(self, name)) != len(self.vectors):
                 raise ValueError(f"{len(self.vectors)} vectors but {len(getattr(self, name))} windows")
-        if self.recording.min() < 0 or self.recording.max() >= len(self.songs):
+        counts = np.diff(self.begin)
+        if len(counts) != len(self.songs) or self.begin[0] or self.begin[-1] != len(self.vectors):
             raise ValueError("a window belongs to no recording")
+        if counts.min() < 0 or counts.max() > len(self.vectors):
+            raise ValueError("a recording has more windows than there are")
 
     @classmethod
     def build(cls, entries: Iterable[Entry], info: IndexInfo) -> Index:
@@ -162,7 +163,7 @@ class Index:
         return cls(
             tuple(songs),
             tuple(contours),
-            np.repeat(np.arange(len(songs)), counts),
+            _begin(counts),
             start_s,
             length_s,
             key,
@@ -175,13 +176,11 @@ class Index:
         """With these recordings after its own."""
         more = Index.build(entries, replace(self.info, engine=IndexConfig.engine))
         table = self.vectors.add(more.vectors)
-        joined = {
-            name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in ("start_s", "length_s", "key")
-        }
+        joined = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in PLACES}
         return Index(
             self.songs + more.songs,
-            self.contours + more.contours,
-            np.concatenate([self.recording, more.recording + len(self.songs)]),
+            (*self.contours, *more.contours),
+            np.concatenate([self.begin, self.begin[-1] + more.begin[1:]]),
             **joined,
             vectors=table,
             engine=self.engine.add(table),
@@ -197,18 +196,34 @@ class Index:
         keeps = np.array([song.music_id not in gone for song in self.songs])
         if not keeps.any():
             raise InputError("index: no song would be left; remove the folder instead")
+        return self._take(keeps)
+
+    def shard(self, number: int, of: int) -> Index:
+        """The songs whose id falls to this one of so many shards, ``number`` from 0; a song always falls to the same.
+        Raises InputError where there is none."""
+        mine = {one for one in self.music_ids if int.from_bytes(sha256(one.encode()).digest()[:8]) % of == number}
+        if not mine:
+            raise InputError(f"index: shard {number + 1} of {of} would have no song; take fewer shards")
+        return self._take(np.array([song.music_id in mine for song in self.songs]))
+
+    def _take(self, keeps: np.ndarray) -> Index:
+        """These recordings alone."""
         kept = np.flatnonzero(keeps[self.recording])
         table = self.vectors.take(kept)
-        row = np.cumsum(keeps) - 1  # of each recording that stays
         return Index(
             tuple(song for song, stays in zip(self.songs, keeps, strict=True) if stays),
             tuple(one for one, stays in zip(self.contours, keeps, strict=True) if stays),
-            row[self.recording[kept]],
-            **{name: getattr(self, name)[kept] for name in ("start_s", "length_s", "key")},
+            _begin(np.diff(self.begin)[keeps]),
+            **{name: getattr(self, name)[kept] for name in PLACES},
             vectors=table,
             engine=self.engine.delete(table, kept),
             info=self.info,
         )
+
+    @cached_property
+    def recording(self) -> Ints:
+        """The recording that each window belongs to."""
+        return np.repeat(np.arange(len(self.songs)), np.diff(self.begin))
 
     @cached_property
     def music_ids(self) -> tuple[str, ...]:
@@ -236,10 +251,23 @@ class Index:
 
     def song(self, music_id: str) -> Song:
         """The first recording of the song that has a title, else its first. Raises KeyError where it has none."""
-        recordings = [song for song in self.songs if song.music_id == music_id]
+        recordings = [self.songs[row] for row in self.recordings_of(music_id)]
         if not recordings:
             raise KeyError(music_id)
         return next((song for song in recordings if song.title), recordings[0])
+
+    def recordings_of(self, music_id: str) -> list[int]:
+        """The rows of a song's recordings; none of what is no song of it."""
+        row = bisect_left(self.music_ids, music_id)
+        if self.music_ids[row : row + 1] != (music_id,):
+            return []
+        rows: list[int] = np.flatnonzero(self.recording_song == row).tolist()
+        return rows
+
+    def contour(self, music_id: str) -> Contour | None:
+        """Of the first recording of the song that has one."""
+        contours = (self.contours[row] for row in self.recordings_of(music_id))
+        return next((one for one in contours if one is not None), None)
 
     def title(self, music_id: str) -> str:
         """``Artist - Title``, or what of the two there is."""
@@ -248,7 +276,7 @@ class Index:
 
     def entry(self, recording: int) -> Entry:
         """What a recording was added as."""
-        rows = slice(*np.searchsorted(self.recording, [recording, recording + 1]))
+        rows = slice(*self.begin[recording : recording + 2])
         places = WindowPlaces(self.start_s[rows], self.length_s[rows], self.key[rows])
         return Entry(self.songs[recording], self.contours[recording], places, Embeddings(self.vectors[rows]))
 
@@ -260,12 +288,16 @@ class Index:
         """Raises InputError where ``folder`` holds something else, where another process writes it, and where
         the disk is full: what was there stays then.
         """
-        songs = [{"id": song.music_id, **asdict(song)} for song in self.songs]
-        windows = {name: getattr(self, name) for name in SCHEMAS["windows"].names}
+        songs = pa.Table.from_pylist(
+            [{"id": song.music_id, **asdict(song)} for song in self.songs], pa.schema(list(SONGS)[: -len(COUNTED)])
+        )
+        for name, column in zip(COUNTED, (np.diff(self.begin), *frames_of(self.contours)), strict=True):
+            songs = songs.append_column(SONGS.field(name), pa.array(column))
+        places = [getattr(self, name) for name in PLACES]
         writers = {
-            "songs": _table_writer(pa.Table.from_pylist(songs, SCHEMAS["songs"]), use_dictionary=False),
-            "windows": _table_writer(pa.table(windows, SCHEMAS["windows"])),
-            "contours": lambda path: atomic_write(path, self._write_contours),
+            "songs": lambda path: atomic_write(path, lambda file: pq.write_table(songs, file, use_dictionary=False)),
+            "windows": lambda path: write_array(path, "<f4", (len(PLACES), len(self.vectors)), places),
+            "contours": lambda path: save_contours(path, self.contours),
             "vectors": self.vectors.save,
             "engine": lambda path: atomic_write(path, safetensors.numpy.save(self.engine.state())),
         }
@@ -276,11 +308,6 @@ class Index:
         counts = {"recordings": len(self.songs), "songs": len(self.music_ids), "windows": len(self.vectors)}
         return counts | {"dim": self.vectors.dim}
 
-    def _write_contours(self, file: BinaryIO) -> None:
-        with pq.ParquetWriter(file, SCHEMAS["contours"]) as writer:
-            for start in range(0, len(self.contours), CONTOURS):
-                writer.write_table(_contour_table(self.contours[start : start + CONTOURS]))
-
     @classmethod
     def load(cls, folder: Path, model_checksum: str | None = None) -> Index:
         """One version of it, whatever a writer does meanwhile. Raises InputError where it is missing, damaged, of
@@ -288,17 +315,18 @@ class Index:
         with open_version(folder) as (about, files):
             vectors = VectorTable.read(files["vectors"])
             # a recording has a window and a window its vector, which takes its bytes: no table can be longer
-            tables = {name: read_table(files[name], schema, len(vectors)) for name, schema in SCHEMAS.items()}
-            state = read_state(files["engine"], STATE_BYTES + STATE_A_VECTOR * len(vectors) * (vectors.dim + 1))
-        try:
-            info = IndexInfo(**{field.name: about[field.name] for field in fields(IndexInfo)})
-            _require_sane_info(info)
-            engine = engines.make_engine(info.engine, vectors, state)
-            songs, windows = _songs(tables["songs"]), _windows(tables["windows"])
-            contours = _contours(tables["contours"])
-            found = cls(songs, contours, **windows, vectors=vectors, engine=engine, info=info)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{folder}: {error}; build it again") from error
+            table = read_table(files["songs"], SONGS, len(vectors))
+            windows = map_array(files["windows"], "<f4", 2, "a whole table of windows")
+            state = map_tensors(files["engine"], STATE_BYTES + STATE_A_VECTOR * len(vectors) * (vectors.dim + 1))
+            try:
+                info = IndexInfo(**{field.name: about[field.name] for field in fields(IndexInfo)})
+                _require_sane_info(info)
+                songs, counts, *frames = _songs(table), *(table[name].to_numpy() for name in COUNTED)
+                contours = read_contours(files["contours"], *frames)
+                engine = engines.make_engine(info.engine, vectors, state)
+                found = cls(songs, contours, _begin(counts), *_places(windows), vectors, engine, info)
+            except (ValueError, TypeError, AttributeError) as error:
+                raise InputError(f"{folder}: {error}; build it again") from error
         counts = found._counts
         wrong = [name for name, count in counts.items() if about[name] != count]
         if wrong:
@@ -319,28 +347,16 @@ class Index:
 def songs_at(folder: Path) -> tuple[Song, ...]:
     """The songs of an index folder alone. Raises InputError as ``Index.load`` does."""
     with open_version(folder) as (about, files):
-        table = read_table(files["songs"], SCHEMAS["songs"], about["recordings"])
+        table = read_table(files["songs"], SONGS, about["recordings"])
         try:
             return _songs(table)
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{folder}: {error}; build it again") from error
 
 
-def _contour_table(contours: Sequence[Contour | None]) -> pa.Table:
-    """A row each, empty where there is none."""
-    without = pa.array([contour is None for contour in contours])
-    nothing = Contour(np.empty(0, np.float32), np.empty(0, np.bool_), 1.0)
-    held = [contour or nothing for contour in contours]
-    ends = pa.array(np.cumsum([0, *(len(contour.semitones) for contour in held)]), pa.int32())
-    pitch = pa.array(np.concatenate([contour.semitones for contour in held]), pa.float32())
-    voiced = pa.array(np.concatenate([contour.voiced for contour in held]))
-    columns = [pa.ListArray.from_arrays(ends, values, mask=without) for values in (pitch, voiced)]
-    frame_s = pa.array([contour.frame_s if contour else None for contour in contours], pa.float64())
-    return pa.Table.from_arrays([*columns, frame_s], schema=SCHEMAS["contours"])
-
-
-def _table_writer(table: pa.Table, **options: Any) -> Callable[[Path], None]:
-    return lambda path: atomic_write(path, lambda file: pq.write_table(table, file, **options))
+def _begin(counts: Sequence[int] | Ints) -> Ints:
+    """Where each begins, and where the last ends."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def _require_sane_info(info: IndexInfo) -> None:
@@ -357,38 +373,21 @@ def _require_within(name: str, values: np.ndarray, low: float, high: float) -> N
         raise ValueError(f"{name} leaves {low:g} to {high:g}")
 
 
-def _require_full(part: str, table: pa.Table) -> None:
-    empty = [name for name in table.column_names if table[name].null_count]
-    if empty:
-        raise ValueError(f"{part}: column {empty[0]} has empty rows")
-
-
 def _songs(table: pa.Table) -> tuple[Song, ...]:
-    _require_full("songs", table)
+    if empty := [name for name in table.column_names if table[name].null_count]:
+        raise ValueError(f"songs: column {empty[0]} has empty rows")
     _require_within("songs: length_s", table["length_s"].to_numpy(), 0, LONGEST_S)
-    rows = table.rename_columns(["music_id", *table.column_names[1:]]).to_pylist()
+    own = table.drop_columns(list(COUNTED))
+    rows = own.rename_columns(["music_id", *own.column_names[1:]]).to_pylist()
     return tuple(Song(**{**row, "tags": tuple(row["tags"])}) for row in rows)
 
 
-def _windows(table: pa.Table) -> dict[str, np.ndarray]:
-    _require_full("windows", table)
-    columns = {name: table[name].combine_chunks().to_numpy() for name in SCHEMAS["windows"].names}
-    for name, (low, high) in {
-        "start_s": (0, LONGEST_S), "length_s": (0, LONGEST_S), "key": (-SEMITONES, SEMITONES),
-    }.items():  # fmt: skip
-        _require_within(f"windows: {name}", columns[name], low, high)
-    return columns
-
-
-def _contours(table: pa.Table) -> tuple[Contour | None, ...]:
-    """A row's contour, or None where it has none. They share the table's memory."""
-    columns = {name: table[name].combine_chunks() for name in ("semitones", "voiced")}
-    parts = {}
-    for name, column in columns.items():
-        flat = column.values.to_numpy(zero_copy_only=False)
-        ends = column.offsets.to_numpy()
-        parts[name] = [flat[start:end] for start, end in pairwise(ends)]
-    _require_within("contours: semitones", columns["semitones"].values.to_numpy(), -SEMITONES, SEMITONES)
-    _require_within("contours: frame_s", table["frame_s"].drop_null().to_numpy(), *FRAMES_S)
-    rows = zip(parts["semitones"], parts["voiced"], table["frame_s"].to_pylist(), strict=True)
-    return tuple(None if frame_s is None else Contour(pitch, voiced, frame_s) for pitch, voiced, frame_s in rows)
+def _places(windows: np.ndarray) -> tuple[Floats, Floats, Floats]:
+    """The rows of ``PLACES``."""
+    if len(windows) != len(PLACES):
+        raise ValueError(f"windows: {len(windows)} rows, not {', '.join(PLACES)}")
+    limits = {"start_s": (0, LONGEST_S), "length_s": (0, LONGEST_S), "key": (-SEMITONES, SEMITONES)}
+    for row, name in zip(windows, PLACES, strict=True):
+        _require_within(f"windows: {name}", row, *limits[name])
+    start_s, length_s, key = windows
+    return start_s, length_s, key

@@ -1,6 +1,6 @@
 """The files of an index folder: which version is there, how it is replaced, and how much memory it may ask for.
 
-index.json names the parts (``songs-<hash>.parquet``, ``windows-<hash>.parquet``, ``contours-<hash>.parquet``,
+index.json names the parts (``songs-<hash>.parquet``, ``windows-<hash>.npy``, ``contours-<hash>.npy``,
 ``vectors-<hash>.npy``, ``engine-<hash>.safetensors``), each after its own content, and is replaced last. A reader
 opens all that one index.json names, so it gets one version or none; a writer that is killed leaves the old version
 whole. Only files that are named so, and hold what their name says, are ever removed.
@@ -18,33 +18,33 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import safetensors.numpy
 
 from humfind.runtime.files import ENDING, atomic_write_json, read_json, require_regular_file, require_stored
 from humfind.runtime.lock import lock_path, writing
 from humfind.types import InputError
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 ABOUT = "index.json"
 ENDINGS = {
-    "songs": ".parquet", "windows": ".parquet", "contours": ".parquet", "vectors": ".npy", "engine": ".safetensors",
+    "songs": ".parquet", "windows": ".npy", "contours": ".npy", "vectors": ".npy", "engine": ".safetensors",
 }  # fmt: skip
 NAMES = {part: re.compile(rf"{part}-([0-9a-f]{{16}}){re.escape(ending)}") for part, ending in ENDINGS.items()}
+OWN = (*NAMES.values(), re.compile(r"(?:windows|contours)-([0-9a-f]{16})\.parquet"))  # the latter of formats 3 to 5
 FORMAT_2 = frozenset({"songs.parquet", "windows.parquet", "contours.parquet", "vectors.faiss"})  # its fixed names
 STAGING = ".humfind-unfinished"  # a version on its way; what a kill leaves of it is cleared by the next writer
 SOUND = "sound"  # within an index: the part that knows how songs sound, an index of its own
 TRACKS = "tracks"  # within an index: the part that knows tempo, key and tags of its tracks, a table
 F0 = "f0"  # the store of an audio folder's f0, kept so that a second run tracks only what is new
+PARTS = ".humfind-parts"  # within an index that several processes build: what each has made
 TRIES, PAUSE_S = 25, 0.02  # to open a version that is being replaced
 # A column that repeats itself takes next to nothing on the disk: so many bytes of memory are always granted, and so
 # many more for each byte of the file. The most even contours, of melodies written in long notes, need a tenth of it.
 FREE_BYTES, BYTES_A_BYTE = 256 * 2**20, 512
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 Write = Callable[[Path], object]
-_KINDS = {F0, STAGING, SOUND, TRACKS}  # what may lie in the folder of an index before its index.json does
+_KINDS = {F0, PARTS, STAGING, SOUND, TRACKS}  # what may lie in the folder of an index before its index.json does
 
 
 def index_folder(out: Path, source: Path | None = None) -> Path:
@@ -145,7 +145,7 @@ def _remove_old(folder: Path, before: frozenset[str]) -> None:
     """Parts of the version before, and what a writer left that was killed while it put parts in place."""
     now = _named(folder)
     for path in sorted(folder.iterdir()):
-        named = next(filter(None, (pattern.fullmatch(path.name) for pattern in NAMES.values())), None)
+        named = next(filter(None, (pattern.fullmatch(path.name) for pattern in OWN)), None)
         if path.name in now or path.is_symlink() or not path.is_file():
             continue
         if path.name in before or (named and named[1] == content_hash(path)):
@@ -159,7 +159,7 @@ def _named(folder: Path) -> frozenset[str]:
         return FORMAT_2
     parts = about.get("parts")
     values = [name for name in parts.values() if isinstance(name, str)] if isinstance(parts, dict) else []
-    return frozenset(name for name in values if any(pattern.fullmatch(name) for pattern in NAMES.values()))
+    return frozenset(name for name in values if any(pattern.fullmatch(name) for pattern in OWN))
 
 
 def content_hash(path: Path) -> str:
@@ -249,17 +249,6 @@ def read_table(file: BinaryIO, schema: pa.Schema, most_rows: int) -> pa.Table:
     except UNREADABLE as error:
         raise InputError(f"{path}: not a whole parquet file; {again}") from error
     return table
-
-
-def read_state(file: BinaryIO, most_bytes: int) -> dict[str, np.ndarray]:
-    """What an engine keeps beside the vectors. Raises InputError where it is not a whole safetensors file, or larger
-    than ``most_bytes``."""
-    if (size := os.fstat(file.fileno()).st_size) > most_bytes:
-        raise InputError(f"{file.name}: {size:,} bytes, which no engine of these vectors needs; build the index again")
-    try:
-        return safetensors.numpy.load(file.read())
-    except (safetensors.SafetensorError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"{file.name}: not a whole safetensors file ({error}); build the index again") from error
 
 
 def _memory(metadata: pq.FileMetaData) -> int:

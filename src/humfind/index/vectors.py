@@ -6,26 +6,21 @@ On disk it is a ``.npy`` file, which is mapped into memory rather than read: sev
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
 from numba import njit
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from humfind.runtime.files import atomic_write, require_regular_file, require_stored
+from humfind.index.mapped import map_array, write_array
+from humfind.runtime.files import require_regular_file, require_stored
 from humfind.types import Floats, InputError, Ints
 
 BLOCK_BYTES = 128 * 2**20  # of gathered vectors while distances are measured
 BLOCK_ROWS = 16_384  # that are float32 at a time: they fit the cache
-NPY_VERSION, DTYPE = (1, 0), np.dtype("<f2")
-# what numpy's reader of headers raises
-NOT_A_HEADER = (ValueError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
+DTYPE = np.dtype("<f2")
 Halves = NDArray[np.float16]
 
 
@@ -39,13 +34,13 @@ def to_float16(vectors: Floats) -> Halves:
 
 
 class VectorTable:
-    """halves: (n, dim), n >= 1, finite. squares: (n,) float32, each vector's product with itself."""
+    """halves: (n, dim), n >= 1. source: the file that they are mapped from, of which rows are checked when they are
+    read: InputError for one that is not finite."""
 
-    def __init__(self, halves: Halves) -> None:
+    def __init__(self, halves: Halves, source: str = "") -> None:
         if len(halves) == 0:
             raise ValueError("an index of no vectors")
-        self._halves = halves
-        self.squares = np.concatenate([np.einsum("nd,nd->n", part, part) for _, part in self.blocks()])
+        self._halves, self.source = halves, source
 
     @classmethod
     def of(cls, parts: list[Halves]) -> VectorTable:
@@ -66,7 +61,15 @@ class VectorTable:
 
     def __getitem__(self, rows: slice | Ints) -> Floats:
         """The vectors of these rows, (..., dim) float32."""
-        return _to_float32(self._halves[rows])
+        halves = self._halves[rows]
+        if self.source and not _finite(halves):
+            raise InputError(f"{self.source}: a vector holds NaN or infinity; build the index again")
+        return _to_float32(halves)
+
+    def with_squares(self, rows: slice | Ints) -> tuple[Floats, Floats]:
+        """``[rows]``, and each one's product with itself, (n,) float32."""
+        part = self[rows]
+        return part, np.einsum("nd,nd->n", part, part)
 
     def blocks(self) -> Iterator[tuple[int, Floats]]:
         """(first row, vectors) for all rows, as many at a time as fit the cache."""
@@ -75,11 +78,11 @@ class VectorTable:
 
     def add(self, other: VectorTable) -> VectorTable:
         """These rows, then those of ``other``."""
-        return VectorTable(np.concatenate([self._halves, other._halves]))
+        return VectorTable(np.concatenate([self._halves, other._halves]), self.source or other.source)
 
     def take(self, rows: Ints) -> VectorTable:
         """These rows alone, in this order."""
-        return VectorTable(self._halves[rows])
+        return VectorTable(self._halves[rows], self.source)
 
     def measure(self, vectors: Floats, rows: Ints) -> tuple[Floats, Ints]:
         """Euclidean distances of each of ``vectors`` (m, dim) to its own rows (m, k), and the rows, both sorted by
@@ -97,12 +100,7 @@ class VectorTable:
 
     def save(self, path: Path) -> None:
         """As ``numpy.load`` reads it."""
-
-        def write(file: BinaryIO) -> None:  # numpy's own writer does not say which error the disk gave
-            npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(self._halves))
-            file.write(np.ascontiguousarray(self._halves, DTYPE).data)
-
-        atomic_write(path, write)
+        write_array(path, DTYPE, self._halves.shape, [self._halves])
 
     @classmethod
     def load(cls, path: Path) -> VectorTable:
@@ -117,29 +115,12 @@ class VectorTable:
 
     @classmethod
     def read(cls, file: BinaryIO) -> VectorTable:
-        """``load`` of an open file, whose size has to be what its header says before anything is mapped."""
-        path, again = file.name, "build the index again"
-        try:
-            if npy.read_magic(file) != NPY_VERSION:
-                raise ValueError("another version of the format")
-            shape, by_columns, dtype = npy.read_array_header_1_0(file)
-        except NOT_A_HEADER as error:
-            raise InputError(f"{path}: not a whole npy file; {again}") from error
-        rows, dim = shape if len(shape) == 2 else (0, 0)
-        stored = os.fstat(file.fileno()).st_size - file.tell()
-        if by_columns or dtype != DTYPE or rows < 1 or dim < 1 or stored != 2 * rows * dim:
-            raise InputError(f"{path}: not a whole table of 16-bit vectors; {again}")
-        try:
-            halves = np.memmap(file, DTYPE, "r", file.tell(), (rows, dim))
-            if not _finite(halves):
-                raise InputError(f"{path}: a vector holds NaN or infinity; {again}")
-            return cls(halves)
-        except (MemoryError, OSError) as error:
-            if isinstance(error, OSError) and error.errno != errno.ENOMEM:
-                raise
-            raise InputError(
-                f"{path}: {stored:,} bytes of vectors are more than the memory; raise ulimit -v, or index fewer songs"
-            ) from error
+        """``load`` of an open file."""
+        what = "a whole table of 16-bit vectors"
+        halves = map_array(file, DTYPE, 2, what)
+        if not halves.size:
+            raise InputError(f"{file.name}: not {what}; build the index again")
+        return cls(halves, file.name)
 
 
 def unit(vectors: Floats) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from humfind.plots import style
@@ -32,7 +31,6 @@ def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Fi
     """Each measure against the number of songs, both axes logarithmic; power: its fitted exponent."""
     claim = "What grows with the number of songs, and how fast"
     look = "Full songs of three and a half minutes. In brackets: the exponent of a power law fitted to the points."
-    songs = np.array([row["songs"] for row in rows])
     figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.9))
     panels = {
         "seconds": [name for name in power if name.endswith(", s")],
@@ -41,7 +39,9 @@ def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Fi
     for axis, (unit, names) in zip(axes[0], panels.items(), strict=True):
         for i, name in enumerate(names):
             label = f"{name.split(',')[0]} ({power[name]:.2f})"
-            axis.loglog(songs, [row[name] for row in rows], "o-", color=style.CYCLE[i], markersize=5, label=label)
+            told = [(row["songs"], row[name]) for row in rows if name in row]
+            color = style.CYCLE[i % len(style.CYCLE)]
+            axis.loglog(*zip(*told, strict=True), "o-", color=color, markersize=5, label=label)
         style.panel(axis, unit, "songs", unit)
         axis.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=3, frameon=False)
     return figure

@@ -3,7 +3,7 @@ share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ class Songs(Protocol):
     @property
     def music_ids(self) -> tuple[str, ...]: ...
     @property
-    def contours(self) -> tuple[Contour | None, ...]: ...
+    def contours(self) -> Sequence[Contour | None]: ...
     @property
     def recording_song(self) -> Ints: ...
 

@@ -15,8 +15,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.config import IndexConfig, RankConfig
+from humfind.config import FusionConfig, IndexConfig, RankConfig
 from humfind.rankers.best_recording import ranking_of
+from humfind.rankers.dtw.places import DtwAtPlaces
 from humfind.rankers.dtw.ranker import Dtw, Evidence
 from humfind.rankers.sequence import Neighbours, Windowed, WindowSequence
 from humfind.rankers.window_matching import Projected
@@ -49,11 +50,15 @@ class Fusion:
     def __init__(self, songs: Indexed, config: RankConfig | None = None, threads: int = 0) -> None:
         config = config or RankConfig()
         self.songs, self.weights = songs, config.fusion
-        many = len(songs.recording_song) > self.weights.exhaustive
+        self.sequence = WindowSequence(songs)
+        self.dtw: Dtw | DtwAtPlaces
+        if len(songs.recording_song) <= self.weights.exhaustive:
+            self.dtw = Dtw(songs, config.dtw, threads)
+            return
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
-        few = replace(config.dtw, tempos=config.dtw.tempos[:1], rescore_top=len(songs.recording_song))
-        self.dtw, self.sequence = Dtw(songs, few if many else config.dtw, threads), WindowSequence(songs)
-        self.look = self._first_look() if many else None
+        at_one = replace(config.dtw, tempos=config.dtw.tempos[:1])
+        self.dtw = DtwAtPlaces(songs, int(self.sequence.blocks[-1]), at_one, threads)
+        self.look = self._first_look()
 
     def rank(self, query: Query, k: int) -> Ranking:
         aligned, ordered = self.witnesses(query)
@@ -67,20 +72,17 @@ class Fusion:
         return replace(ranking, answers=tuple(answers), here=float(np.clip(chance.sum(), 0, 1)))
 
     def none(self, query: Query) -> float:
-        """The weight of "no song of the index": each of more songs is less likely to be the one. A hum of one pitch is
-        of no song."""
-        songs = max(len(self.songs.music_ids), FEWEST_SONGS)
-        return self.weights.none - math.log(songs / NONE_AMONG) if melodic(query.melody) else -math.inf
+        """The weight of "no song of the index". A hum of one pitch is of no song."""
+        return none_among(len(self.songs.music_ids), self.weights) if melodic(query.melody) else -math.inf
 
     def witnesses(self, query: Query) -> tuple[Evidence, NDArray[np.float64]]:
         """What the alignment and the windows in order say of each recording."""
-        if self.look:
-            counts = (self.weights.likely, self.weights.shortlist)
-            places, ordered = self.sequence.shortlist(query, self.look, *counts)
-            return self.dtw.evidence(query, places), ordered
-        ordered = self.sequence.evidence(query)
-        prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
-        return self.dtw.evidence(query, prior=prior), ordered
+        if isinstance(self.dtw, Dtw):
+            ordered = self.sequence.evidence(query)
+            prior = ordered * (self.weights.sequence / self.weights.dtw) if self.weights.dtw else None
+            return self.dtw.evidence(query, prior), ordered
+        places, ordered = self.sequence.shortlist(query, self.look, self.weights.likely, self.weights.shortlist)
+        return self.dtw.evidence(query, places), ordered
 
     def _first_look(self) -> Projected | Neighbours:
         """By the index's engine where it is made for many songs, else along few directions."""
@@ -91,6 +93,11 @@ class Fusion:
     def weigh(self, aligned: Evidence, ordered: NDArray[np.float64]) -> NDArray[np.float64]:
         """(recordings,): the weighted sum of the log E-values."""
         return self.weights.dtw * aligned.log_e + self.weights.sequence * ordered
+
+
+def none_among(songs: int, weights: FusionConfig) -> float:
+    """The weight of "none of so many songs": each of more is less likely to be the one."""
+    return weights.none - math.log(max(songs, FEWEST_SONGS) / NONE_AMONG)
 
 
 def melodic(contour: Contour) -> bool:

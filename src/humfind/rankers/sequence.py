@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from humfind.rankers.best_recording import Songs, ranking_of
@@ -31,11 +32,21 @@ from humfind.rankers.null_model import (
     log_evalues,
     null_sample,
 )
-from humfind.rankers.window_matching import Diagonal, Group, Projected, RowRanges, Vectors, WindowTable, groups
+from humfind.rankers.window_matching import (
+    Diagonal,
+    Group,
+    Projected,
+    RowRanges,
+    Vectors,
+    WindowTable,
+    groups,
+    rows_to_pieces,
+)
 from humfind.types import Contour, Embeddings, Floats, Ints, Match, Query, Ranking, Windows
 
 CHANCE = 5_000  # blocks, of all recordings alike, that tell what chance does where likely places are compared
 FIRST_TEMPOS = 0.75  # octaves between the tempos of the first look
+SAMPLED = 2**20  # windows that tell how far they are apart
 LOOKED_AT = 20_000  # places of the first look, of which one in so many tells how near the likeliest are
 LONGER = 1.3  # than its own tempo makes it, a hum may be where it is aligned with a likely place
 ROOM_S = 2.0  # before and after that
@@ -45,10 +56,11 @@ OTHER_TEMPO = 2.0  # added to the log E-value for each octave between the hum's 
 
 
 class Windowed(Songs, Protocol):
-    """What is needed of ``humfind.index.Index``. recording, start_s: a row a window, a recording's in order."""
+    """What is needed of ``humfind.index.Index``. begin: (recordings + 1,) where each one's windows begin. start_s, key:
+    a row a window, a recording's in order."""
 
     @property
-    def recording(self) -> Ints: ...
+    def begin(self) -> Ints: ...
     @property
     def start_s(self) -> Floats: ...
     @property
@@ -72,19 +84,12 @@ class WindowSequence:
 
     def __init__(self, songs: Windowed) -> None:
         self.songs = songs
-        recordings = len(songs.recording_song)
-        gaps = np.diff(songs.start_s)[np.diff(songs.recording) == 0]
-        hop_s = float(np.median(gaps)) if len(gaps) else 1.0
-        block = np.floor(songs.start_s / BLOCK_S).astype(np.int64)
-        begins = (np.diff(songs.recording, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
-        self.block_begin = np.append(np.flatnonzero(begins), len(begins))  # the first window of each
-        self.block_owner = songs.recording[begins]
-        self.blocks = np.searchsorted(self.block_owner, np.arange(recordings + 1))  # each recording's first
-        windows = np.bincount(songs.recording, minlength=recordings).astype(np.float64)
-        self.places = windows * (hop_s / BLOCK_S)
-        self.alike = _alike(songs.contours, self.block_owner, block[begins])
-        begin = np.searchsorted(songs.recording, np.arange(recordings + 1))
-        self.whole = WindowTable(songs.vectors, np.cumsum(begins) - 1, begin, hop_s)
+        begin = np.asarray(songs.begin)
+        hop_s = _hop_s(begin, songs.start_s)
+        self.block_begin, self.block_owner = _blocks(begin, np.ascontiguousarray(songs.start_s), BLOCK_S)
+        self.blocks = np.searchsorted(self.block_owner, np.arange(len(begin)))  # each recording's first
+        self.places = np.diff(begin) * (hop_s / BLOCK_S)
+        self.whole = WindowTable(songs.vectors, self.block_begin, begin, hop_s)
 
     def rank(self, query: Query, k: int) -> Ranking:
         pieces = pieces_of(query)
@@ -112,7 +117,22 @@ class WindowSequence:
     @cached_property
     def _weights(self) -> Weights:
         """Of all blocks."""
-        return block_weights(self.block_owner, self.alike)
+        return self._weights_of(np.arange(len(self.places)))
+
+    def _weights_of(self, recordings: Ints) -> Weights:
+        """Of the blocks of these."""
+        first, end = self.blocks[recordings], self.blocks[recordings + 1]
+        alike = [np.empty(0)]
+        for row, mine in zip(recordings.tolist(), map(slice, first.tolist(), end.tolist()), strict=True):
+            number = np.floor(self.songs.start_s[self.block_begin[mine]] / BLOCK_S).astype(np.int64)
+            alike.append(_alike(self.songs.contours[row], number))
+        return block_weights(np.repeat(recordings, end - first), np.concatenate(alike))
+
+    @cached_property
+    def _chance(self) -> tuple[NDArray[np.bool_], Ints, Weights]:
+        """Recordings that tell what chance does where likely places are compared; their blocks; how much each says."""
+        sample = null_sample(len(self.places), int(self.blocks[-1]), CHANCE)
+        return sample, np.flatnonzero(sample[self.block_owner]), self._weights_of(np.flatnonzero(sample))
 
     def shortlist(
         self, query: Query, look: Projected | Neighbours, likely: int, count: int
@@ -134,9 +154,7 @@ class WindowSequence:
         self, query: Query, look: Projected | Neighbours, likely: int, count: int
     ) -> tuple[CandidateRegions, NDArray[np.float64]]:
         """Of a short hum, or of a piece."""
-        sample = null_sample(len(self.places), int(self.blocks[-1]), CHANCE)
-        sampled = np.flatnonzero(sample[self.block_owner])
-        weight = block_weights(self.block_owner[sampled], self.alike[sampled])
+        sample, sampled, weight = self._chance
         if isinstance(look, Neighbours):
             chosen = self._proposed(query, look, likely)
         else:
@@ -168,10 +186,11 @@ class WindowSequence:
             song_s = query.windows.start_s[chosen] / ratio
             hops = np.round((song_s - song_s[0]) / self.whole.hop_s).astype(np.int64)
             distances, rows = look.nearest(query.embeddings.vectors[chosen], look.k)
-            first = np.maximum(rows - hops[:, None], self.whole.begin[self.songs.recording[rows]])
+            first = np.maximum(rows - hops[:, None], self.whole.begin[self._recordings(rows)])
             squares = distances.astype(np.float64) ** 2
             gain = (squares[:, -1:] - squares).reshape(-1)  # nothing for what is as far as the farthest of a window
-            key = (self.whole.block[first] * len(chosen) + np.arange(len(chosen))[:, None]).reshape(-1)
+            window = np.repeat(np.arange(len(chosen)), rows.shape[1])
+            key = self.whole.block(first.reshape(-1)) * len(chosen) + window
             order = np.lexsort((-gain, key))
             kept = order[np.diff(key[order], prepend=-1) != 0]  # a window counts once in a block
             block, owner = np.unique(key[kept] // len(chosen), return_inverse=True)
@@ -181,6 +200,9 @@ class WindowSequence:
         best = np.zeros(len(block))
         np.maximum.at(best, owner, np.concatenate(worth))
         return np.sort(block[np.argsort(-best, kind="stable")[:likely]])
+
+    def _recordings(self, rows: Ints) -> Ints:
+        return rows_to_pieces(self.whole.begin, rows.reshape(-1)).reshape(rows.shape)
 
     def _around(self, blocks: Ints, reach: int) -> RowRanges:
         """Blocks, each with the windows that a hum reaches from its last place."""
@@ -197,9 +219,9 @@ class WindowSequence:
         nothing = int(self.blocks[-1])
         least = np.full((len(asked), nothing + 1), np.inf, np.float32)
         for begin, rows, counted in compared:
-            products = vectors @ look.vectors[rows].T
-            block = look.block[rows] if counted is None else np.where(counted, look.block[rows], nothing)
-            squares = look.vectors.squares[rows]
+            part, squares = look.vectors.with_squares(rows)
+            products = vectors @ part.T
+            block = look.block(rows) if counted is None else np.where(counted, look.block(rows), nothing)
             for row, one in enumerate(asked):
                 mine = products[rows_of[row] : rows_of[row + 1]]
                 one.compare(mine, begin, block, squares, least[row])
@@ -228,9 +250,8 @@ class WindowSequence:
             return Match(0.0, query.length_s, 0.0, 1.0)
         hum = Diagonal.of(query.windows, query.embeddings.vectors, tempo, self.whole.hop_s)
         apart = np.full(count, np.inf, np.float32)  # of each place, each a block of its own
-        columns = (np.array([0, count]), np.arange(count), self.songs.vectors.squares[windows])
-        products = hum.vectors @ self.songs.vectors[windows].T
-        hum.compare(products, *columns, apart)
+        part, squares = self.songs.vectors.with_squares(windows)
+        hum.compare(hum.vectors @ part.T, np.array([0, count]), np.arange(count), squares, apart)
         window = windows.start + int(np.argmin(apart))
         start_s, key = float(self.songs.start_s[window]), query.windows.key[query.windows.tempo_ratio == tempo]
         semitones = float(self.songs.key[window] - np.median(key))
@@ -274,17 +295,44 @@ def _for_many(log_e: Sequence_[NDArray[np.float64]]) -> NDArray[np.float64]:
     return found
 
 
-def _alike(contours: Sequence_[Contour | None], owner: Ints, number: Ints) -> NDArray[np.float64]:
-    """(blocks,): how many blocks of its recording are like each; 1 where there is no contour. owner: (blocks,) the
-    recording. number: (blocks,) which of its blocks."""
-    found = np.ones(len(owner))
-    begin = np.searchsorted(owner, np.arange(len(contours) + 1))
-    for row, contour in enumerate(contours):
-        if contour is not None and begin[row] < begin[row + 1]:
-            per_block = max(1, round(BLOCK_S / contour.frame_s))
-            alike = alike_blocks(contour.semitones, contour.voiced, OCTAVE, per_block)
-            mine = slice(begin[row], begin[row + 1])
-            found[mine] = alike[np.minimum(number[mine], len(alike) - 1)]
+def _hop_s(begin: Ints, start_s: Floats) -> float:
+    """Between a recording's windows."""
+    some = start_s[:SAMPLED]
+    gaps = np.diff(some)
+    within = np.ones(len(gaps), bool)
+    ends = begin[(begin > 0) & (begin < len(some))]
+    within[ends - 1] = False  # from one recording to the next
+    return float(np.median(gaps[within])) if within.any() else 1.0
+
+
+@njit(nogil=True, cache=True)
+def _blocks(begin: np.ndarray, start_s: np.ndarray, block_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where each block's windows begin, and where the last's end; the recording of each."""
+    count = 0
+    for filled in range(2):  # first to know how many there are
+        if filled:
+            first, owner = np.empty(count + 1, np.int64), np.empty(count, np.int64)
+            first[count] = len(start_s)
+            count = 0
+        for recording in range(len(begin) - 1):
+            last = -1
+            for row in range(begin[recording], begin[recording + 1]):
+                block = int(start_s[row] / block_s)
+                if block != last:
+                    if filled:
+                        first[count], owner[count] = row, recording
+                    count, last = count + 1, block
+    return first, owner
+
+
+def _alike(contour: Contour | None, number: Ints) -> NDArray[np.float64]:
+    """(blocks,): how many blocks of its recording are like each; 1 where there is no contour. number: (blocks,) which
+    of its blocks."""
+    if contour is None or not len(number):
+        return np.ones(len(number))
+    per_block = max(1, round(BLOCK_S / contour.frame_s))
+    alike = alike_blocks(contour.semitones, contour.voiced, OCTAVE, per_block)
+    found: NDArray[np.float64] = alike[np.minimum(number, len(alike) - 1)]
     return found
 
 

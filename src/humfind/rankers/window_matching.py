@@ -15,28 +15,34 @@ from humfind.rankers.dtw.pitch_sequence import ends_of
 from humfind.types import Floats, Ints, Windows
 
 GROUP_ROWS = 8_192  # song windows compared together: their products fit the cache
+FAR = 16  # pieces that are walked rather than searched
 SAMPLE = 65_536  # song windows that tell in which directions they differ
 
 
 class Vectors(Protocol):
-    """What is needed of ``humfind.index.vectors.VectorTable``: vectors by their rows, and their products with
-    themselves."""
+    """What is needed of ``humfind.index.vectors.VectorTable``: vectors by their rows; with_squares: with their products
+    with themselves."""
 
-    @property
-    def squares(self) -> Floats: ...
     def __len__(self) -> int: ...
     def __getitem__(self, rows: slice | Ints) -> Floats: ...
+    def with_squares(self, rows: slice | Ints) -> tuple[Floats, Floats]: ...
 
 
 @dataclass(frozen=True)
 class WindowTable:
-    """What a hum's windows are compared with: a row a window, a recording's in order, ``hop_s`` apart. block: (rows,)
-    that each begins in. begin: (recordings + 1,) the first row of each."""
+    """What a hum's windows are compared with: a row a window, a recording's in order, ``hop_s`` apart. block_begin:
+    (blocks + 1,) the first row of each. begin: (recordings + 1,) that of each recording."""
 
     vectors: Vectors
-    block: Ints
+    block_begin: Ints
     begin: Ints
     hop_s: float
+
+    def block(self, rows: slice | Ints) -> Ints:
+        """That each of these rows is in."""
+        if isinstance(rows, slice):
+            rows = np.arange(rows.start, rows.stop)
+        return rows_to_pieces(self.block_begin, rows)
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -114,7 +120,8 @@ class Projected:
         for row in range(0, len(kept), GROUP_ROWS):
             self.columns[:, row : row + GROUP_ROWS] = self.axes.T @ vectors[kept[row : row + GROUP_ROWS]].T
         self.squares = np.einsum("dn,dn->n", self.columns, self.columns)
-        self.look = WindowTable(self, whole.block[kept], ends_of(-(-counts // 2)), 2 * whole.hop_s)
+        block_begin = kept.searchsorted(whole.block_begin)  # a block without any of them begins where it ends
+        self.look = WindowTable(self, block_begin, ends_of(-(-counts // 2)), 2 * whole.hop_s)
 
     def __len__(self) -> int:
         return len(self.squares)
@@ -122,6 +129,9 @@ class Projected:
     def __getitem__(self, rows: slice | Ints) -> Floats:
         found: Floats = self.columns[:, rows].T
         return found
+
+    def with_squares(self, rows: slice | Ints) -> tuple[Floats, Floats]:
+        return self[rows], self.squares[rows]
 
 
 def groups(pieces: RowRanges) -> Iterator[Group]:
@@ -137,6 +147,20 @@ def groups(pieces: RowRanges) -> Iterator[Group]:
             continue
         rows = np.arange(begin[-1]) + np.repeat(first - begin[:-1], length[group])
         yield Group(begin, rows, None if all_count else rows < np.repeat(places, length[group]))
+
+
+@njit(nogil=True, cache=True)
+def rows_to_pieces(begin: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(rows,) the piece that each lies in, of pieces laid end to end: soonest where rows rise. begin: (pieces + 1,)."""
+    found = np.empty(len(rows), np.int64)
+    piece = 0
+    for i in range(len(rows)):
+        if rows[i] < begin[piece] or (piece + FAR < len(begin) and rows[i] >= begin[piece + FAR]):
+            piece = np.searchsorted(begin, rows[i], "right") - 1
+        while rows[i] >= begin[piece + 1]:
+            piece += 1
+        found[i] = piece
+    return found
 
 
 @njit(nogil=True, cache=True)

@@ -47,6 +47,14 @@ class Searcher:
         self._require(maker.about, maker.encoder.checksum)
         return maker
 
+    def again(self) -> Searcher:
+        """Of the index that is there now, with the same model held open where it is of the same. Raises InputError."""
+        fresh = Searcher(self.folder, self.model, self.rank)
+        made = [(one.index.info.tracker, one.index.info.model_checksum) for one in (self, fresh)]
+        if "maker" in vars(self) and made[0] == made[1]:
+            fresh.maker = self.maker
+        return fresh
+
     def warm(self) -> None:
         """Search for a scale, so that the first hum does not wait for what is compiled and read at first use."""
         hz = np.repeat(220 * 2 ** (np.arange(12) / 12), 50).astype(np.float32)

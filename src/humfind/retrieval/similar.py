@@ -120,7 +120,7 @@ class SimilarSearcher:
             yield start, unit(part)
 
     def _match(self, query: Floats, usual: np.ndarray, recording: int, at_s: float) -> Match:
-        first, last = np.searchsorted(self.index.recording, [recording, recording + 1])
+        first, last = self.index.begin[recording : recording + 2]
         cosines = unit(self.index.vectors[first:last]) @ query.T - usual
         row, asked = np.unravel_index(int(cosines.argmax()), cosines.shape)
         start, length = (float(one[first + row]) for one in (self.index.start_s, self.index.length_s))

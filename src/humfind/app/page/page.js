@@ -68,9 +68,10 @@ async function search(path, values, body, quietly = false) {
 function show(found) {
   const first = found.answers[0];
   const left = found.left_out?.length ? ` ${T.leftOut(found.left_out.join("; "))}` : "";
-  if (found.verdict === "found") say(T.found(title(first)));
-  else if (found.verdict === "one of these") say(T.oneOf);
-  else if (found.verdict === "not here") say(found.reason ? T.noMelody : T.notHere);
+  const part = found.missing?.length ? ` ${T.inPart(found.missing.length)}` : "";
+  if (found.verdict === "found") say(T.found(title(first)) + part);
+  else if (found.verdict === "one of these") say(T.oneOf + part);
+  else if (found.verdict === "not here") say((found.reason ? T.noMelody : T.notHere) + part);
   else say((first ? T.best : T.nothing) + left);
   const shown = found.verdict === "not here" ? [] : found.verdict === "found" ? [first] : found.answers;
   list(shown, found.line);

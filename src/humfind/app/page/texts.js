@@ -21,6 +21,7 @@ const EN = {
   answers: "Answers", found: (title) => `Found: ${title}`, oneOf: "One of these:", best: "Nearest first:", perhaps: (title) => `So far: ${title}`,
   notHere: "Not here. Hum longer, on \"da da\", nearer to the microphone.",
   noMelody: "Not here: no melody is heard. Hum on \"da da\", nearer to the microphone.",
+  inPart: (n) => `(${n === 1 ? "One server" : `${n} servers`} did not answer: a part of the songs was not searched.)`,
   place: (from, to) => `${from} to ${to}`,
   key: (n) => n === 0 ? "in its own key" : `you hum ${Math.abs(n)} semitone${Math.abs(n) === 1 ? "" : "s"} ${n > 0 ? "below" : "above"} it`,
   tempo: (r) => Math.abs(r - 1) < 0.05 ? "at its tempo" : r > 1 ? `${r.toFixed(1)} times as slow` : `${(1 / r).toFixed(1)} times as fast`,

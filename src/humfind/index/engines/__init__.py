@@ -53,6 +53,7 @@ ENGINES: dict[str, str] = {
     "exact": "humfind.index.engines.exact:Exact",
     "ivf": "humfind.index.engines.ivf:InvertedFile",
     "ivfpq": "humfind.index.engines.ivfpq:ProductCodes",
+    "milvus": "humfind.index.engines.milvus:Milvus",
 }
 
 

@@ -7,6 +7,7 @@ more rows are proposed than were asked for, with the distance below which no oth
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,11 @@ class Exact:
         if state:
             raise ValueError("engine exact has no state")
         self._table = table
-        self._norm_limit = float(table.squares.max())
+
+    @cached_property
+    def _norm_limit(self) -> float:
+        """The largest product of a row with itself."""
+        return max(float(np.einsum("nd,nd->n", part, part).max()) for _, part in self._table.blocks())
 
     def propose(self, vectors: Floats, k: int) -> Proposal:
         """The rows nearest by faiss's rounding, ``SPARE`` more than k where there are as many."""

@@ -48,7 +48,8 @@ class InvertedFile:
         for one in np.flatnonzero(asked_by.any(axis=1) & (np.diff(self._begin) > 0)):
             listed = self._order[self._begin[one] : self._begin[one + 1]]
             asking = np.flatnonzero(asked_by[one])
-            distance = self._table.squares[listed] - 2 * vectors[asking] @ self._table[listed].T
+            part, squares = self._table.with_squares(listed)
+            distance = squares - 2 * vectors[asking] @ part.T
             queries.append(np.repeat(asking, len(listed)))
             rows.append(np.tile(listed, len(asking)))
             distances.append(distance.reshape(-1))
@@ -73,20 +74,21 @@ def _checked(state: Mapping[str, np.ndarray], table: VectorTable) -> tuple[Float
     """Raises ValueError for what is no state of this table."""
     if set(state) != {"centroids", "list_of"}:
         raise ValueError("engine ivf: its state is not centroids and list_of")
-    return checked_lists(state["centroids"], state["list_of"], table)
-
-
-def checked_lists(centroids: np.ndarray, list_of: np.ndarray, table: VectorTable) -> tuple[Floats, np.ndarray]:
-    """Raises ValueError for what are no lists of this table's rows."""
-    if centroids.dtype != np.float32 or centroids.ndim != 2 or centroids.shape[1] != table.dim or not len(centroids):
-        raise ValueError(f"engine: centroids of {table.dim} numbers expected")
-    if not (np.abs(centroids) <= np.finfo(np.float16).max).all():
-        raise ValueError("engine: a centroid holds NaN, or lies beyond every vector")
+    centroids, list_of = checked_centroids(state["centroids"], table), state["list_of"]
     if list_of.dtype != np.int32 or list_of.shape != (len(table),):
         raise ValueError(f"engine: the lists of {len(table)} rows expected")
     if list_of.min() < 0 or list_of.max() >= len(centroids):
         raise ValueError("engine: a row is in a list that is not there")
     return centroids, list_of
+
+
+def checked_centroids(centroids: np.ndarray, table: VectorTable) -> Floats:
+    """Raises ValueError for what are no centroids of this table's rows."""
+    if centroids.dtype != np.float32 or centroids.ndim != 2 or centroids.shape[1] != table.dim or not len(centroids):
+        raise ValueError(f"engine: centroids of {table.dim} numbers expected")
+    if not (np.abs(centroids) <= np.finfo(np.float16).max).all():
+        raise ValueError("engine: a centroid holds NaN, or lies beyond every vector")
+    return centroids
 
 
 def centroids_of(table: VectorTable) -> Floats:

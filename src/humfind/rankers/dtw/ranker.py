@@ -8,7 +8,7 @@ error, anything otherwise. Songs are compared by the
 E-value of their best place: among all keys, or among few where the hum keeps the song's own.
 
 Where there are more than some songs, all are looked at in frames twice as long, a quarter of the work, and the best are
-aligned again in fine ones; where there are many, the likely places of the hum are given, and it is aligned there alone.
+aligned again in fine ones; where there are many, ``DtwAtPlaces`` aligns it at the likely places alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,12 @@ from humfind.runtime.cores import cores
 from humfind.types import Contour, Floats, InputError, Ints, Match, Query, Ranking
 
 CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
-CHANCE_AT_PLACES = 1000  # so many where all others are: what chance does is then the same for all
 
 
 @dataclass(frozen=True)
 class Evidence:
     """A search's outcome, a row a recording. log_e: smaller is better. tempo, key: at which it was found. end: of its
-    block of the line, the frame after the last."""
+    block, the frame after the last, counted from where its own line begins."""
 
     log_e: NDArray[np.float64]
     tempo: NDArray[np.float64]
@@ -67,8 +66,7 @@ class Stretches:
 @dataclass(frozen=True)
 class PitchSequences:
     """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does.
-    frame_s: of a frame. blocks: (recordings + 1,) where each one's blocks begin. alike: (blocks,) how many of its
-    recording are like it."""
+    frame_s: of a frame. blocks: (recordings + 1,) where each one's blocks begin."""
 
     lines: tuple[PitchSequence, ...]
     level: NDArray[np.int16]
@@ -78,7 +76,6 @@ class PitchSequences:
     frame_s: float
     per_block: int
     blocks: Ints
-    alike: NDArray[np.float64]
 
     @classmethod
     def of(cls, contours: Sequence[Contour], frame_s: float, config: DtwConfig) -> PitchSequences:
@@ -95,8 +92,13 @@ class PitchSequences:
             frame_s,
             per_block,
             ends_of(-(-np.diff(ends) // per_block)),
-            np.concatenate([alike_blocks(line.level, np.ones_like(line.level), LEVELS, per_block) for line in lines]),
         )
+
+    @cached_property
+    def alike(self) -> NDArray[np.float64]:
+        """(blocks,) how many of its recording are like each."""
+        counts = (alike_blocks(line.level, np.ones_like(line.level), LEVELS, self.per_block) for line in self.lines)
+        return np.concatenate(list(counts))
 
     def weights(self, rows: Ints) -> Weights:
         """Of the blocks of these recordings, which never fall."""
@@ -171,16 +173,21 @@ class Dtw:
         evidence = self.evidence(query)
         return ranking_of(query.name, self.songs, evidence.log_e, k, lambda row: self.match(query, row, evidence))
 
-    def evidence(
-        self, query: Query, places: CandidateRegions | None = None, prior: NDArray[np.float64] | None = None
-    ) -> Evidence:
-        """Of every recording, or at some places: where there are none, nothing matches. prior: (recordings,) added to
-        the log E-values of the first look where it is decided which recordings are aligned again."""
+    def chances(self, query: Query) -> list[list[NullModel]]:
+        """What all recordings' blocks say of chance: at each tempo, in any key and in the song's own."""
+        every = self._costs(query.melody, self.config.frame_s, np.arange(len(self.contours)))
+        return [one.chances() for one in every]
+
+    def at_places(self, query: Query, places: CandidateRegions, chances: list[list[NullModel]]) -> Evidence:
+        """Where a recording has no place, nothing matches."""
+        fine = self.config.frame_s
+        return self._evidence(self._costs(query.melody, fine, places), chances, fine)
+
+    def evidence(self, query: Query, prior: NDArray[np.float64] | None = None) -> Evidence:
+        """Of every recording. prior: (recordings,) added to the log E-values of the first look where it is decided
+        which recordings are aligned again."""
         contour, fine, count = query.melody, self.config.frame_s, len(self.contours)
         every = np.arange(count)
-        if places is not None:
-            chances = [one.chances() for one in self._costs(contour, fine, self._drawn(CHANCE_AT_PLACES))]
-            return self._evidence(self._costs(contour, fine, places), chances, fine)
         if count <= self.config.rescore_top:
             found = self._costs(contour, fine, every)
             return self._evidence(found, [one.chances() for one in found], fine)
@@ -223,7 +230,8 @@ class Dtw:
         if evidence.log_e[recording] >= NOWHERE:
             return nowhere
         hum, songs = self._pair(query.melody, float(evidence.tempo[recording]), evidence.frame_s)
-        begin, end = songs.ends[recording], evidence.end[recording]
+        begin = songs.ends[recording]
+        end = begin + evidence.end[recording]
         time_s, frame_s = songs.lines[recording].time_s, evidence.frame_s
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         key = int(evidence.key[recording])
@@ -292,7 +300,7 @@ class Dtw:
             at[row] = np.lexsort((found.best[row], owner))[begins]  # each recording's cheapest block
         kept = (log_e[1] < log_e[0]).astype(np.int64)
         block = at[kept, np.arange(len(rows))]
-        key[rows], end[rows] = found.key[kept, block], found.end[block]
+        key[rows], end[rows] = found.key[kept, block], found.end[block] - found.songs.ends[rows]
         every[rows] = np.where(log_e[0] < NOWHERE / 2, -np.logaddexp(-log_e[0], -log_e[1]), NOWHERE)
         return every + self.config.other_tempo * abs(np.log2(tempo)), key, end
 

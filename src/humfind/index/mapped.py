@@ -1,0 +1,103 @@
+"""Arrays in files that are mapped into memory rather than read: several processes share their pages, and what is not
+looked at takes none. ``.npy`` files as ``numpy.load`` reads them, and safetensors files.
+
+What a file says of itself is checked before anything is mapped; the numbers in it are whoever reads them to check.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike
+
+from humfind.runtime.files import atomic_write
+from humfind.types import InputError
+
+NPY_VERSION = (1, 0)
+# what numpy's reader of headers raises
+NOT_A_HEADER = (ValueError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
+AGAIN = "build the index again"
+LARGEST_HEADER = 2**20  # bytes of a safetensors file's names and shapes
+TENSORS = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "I16": "<i2", "U16": "<u2", "F16": "<f2",
+    "I32": "<i4", "U32": "<u4", "F32": "<f4", "I64": "<i8", "U64": "<u8", "F64": "<f8",
+}  # fmt: skip
+
+
+def write_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
+    """A ``.npy`` file of pieces that follow each other."""
+    kind = np.dtype(dtype)
+    header = {"descr": npy.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+
+    def write(file: BinaryIO) -> None:  # numpy's own writer does not say which error the disk gave
+        npy.write_array_header_1_0(file, header)
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece, kind).data)
+
+    atomic_write(path, write)
+
+
+def map_array(file: BinaryIO, dtype: DTypeLike, dimensions: int, what: str) -> np.ndarray:
+    """An open ``.npy`` file, whose size has to be what its header says. what: it should be, in words. Raises
+    InputError."""
+    kind = np.dtype(dtype)
+    try:
+        if npy.read_magic(file) != NPY_VERSION:
+            raise ValueError("another version of the format")
+        shape, by_columns, found = npy.read_array_header_1_0(file)
+    except NOT_A_HEADER as error:
+        raise InputError(f"{file.name}: not a whole npy file; {AGAIN}") from error
+    stored = os.fstat(file.fileno()).st_size - file.tell()
+    if by_columns or found != kind or len(shape) != dimensions or stored != kind.itemsize * math.prod(shape):
+        raise InputError(f"{file.name}: not {what}; {AGAIN}")
+    return _mapped(file, kind, shape, file.tell())
+
+
+def map_tensors(file: BinaryIO, most_bytes: int) -> dict[str, np.ndarray]:
+    """The arrays of an open safetensors file. Raises InputError where it is not a whole one, or larger than
+    ``most_bytes``."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most_bytes:
+        raise InputError(f"{file.name}: {size:,} bytes, which no engine of these vectors needs; {AGAIN}")
+    try:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(size - 8, LARGEST_HEADER):
+            raise ValueError("its header is not whole")
+        header = json.loads(file.read(length))
+        places = [(name, *_place(about, size - 8 - length)) for name, about in header.items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{file.name}: not a whole safetensors file ({error}); {AGAIN}") from error
+    return {name: _mapped(file, kind, shape, 8 + length + begin) for name, kind, shape, begin in places}
+
+
+def _place(about: dict[str, Any], size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Of a tensor: type, shape, first byte. size: of all of them."""
+    kind, shape, (begin, end) = np.dtype(TENSORS[about["dtype"]]), about["shape"], about["data_offsets"]
+    if any(type(number) is not int or number < 0 for number in (*shape, begin, end)):
+        raise ValueError("a size that is none")
+    if end > size or end - begin != kind.itemsize * math.prod(shape):
+        raise ValueError("a tensor of another size")
+    return kind, tuple(shape), begin
+
+
+def _mapped(file: BinaryIO, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> np.ndarray:
+    if not math.prod(shape):
+        return np.empty(shape, kind)
+    try:
+        found: np.ndarray = np.memmap(file, kind, "r", offset, shape).view(np.ndarray)
+        return found
+    except (MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+            raise
+        stored = kind.itemsize * math.prod(shape)
+        mend = "raise ulimit -v, or index fewer songs"
+        raise InputError(f"{file.name}: {stored:,} bytes are more than the memory; {mend}") from error
