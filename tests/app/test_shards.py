@@ -134,6 +134,9 @@ def test_one_that_is_slow_or_gone_costs_its_own_songs_and_is_named(
         found = every.hum(folder / f"hums/{song}.wav", "hum")
         assert time.monotonic() - start < 20
         assert found["answers"][0]["music_id"] == song
+        start = time.monotonic()
+        assert every.recording(song) == (folder / f"music/{song}.wav").read_bytes()
+        assert time.monotonic() - start < 8, "the slow one is not waited for"
         assert found["missing"] == [{"shard": gone, "why": "does not answer"}, {"shard": slow, "why": "slow"}]
     nobody = Shards.at("all", [free(), free()], slowest_s=4.0)
     with pytest.raises(InputError, match="does not answer; start the shards first"):

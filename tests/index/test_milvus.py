@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_world import PlainModel, f0_of, melody
+from tiny_world import PlainModel, f0_of, melody, put_audio
 
 from humfind.index import Index, IndexInfo, Song, engines
 from humfind.index.engines import milvus
 from humfind.index.vectors import VectorTable
 from humfind.retrieval import search
+from humfind.retrieval.indexing import write_index
 from humfind.types import InputError
 
 MODEL = PlainModel()
@@ -97,6 +98,14 @@ def test_where_it_is_is_asked_for_and_that_it_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("HUMFIND_MILVUS", "http://127.0.0.1:9")
     with pytest.raises(InputError, match=r"milvus: http://127\.0\.0\.1:9: .*; see that it runs, or set HUMFIND_MILVUS"):
         index_of(range(2))
+
+
+def test_a_build_does_not_begin_where_no_server_is(tmp_path, monkeypatch):
+    monkeypatch.delenv("HUMFIND_MILVUS")
+    put_audio(tmp_path / "music/1.wav", f0_of(melody(1), shift=12))
+    with pytest.raises(InputError, match="HUMFIND_MILVUS is not set"):
+        write_index(tmp_path / "music", tmp_path / "index", "public_test", engine="milvus")
+    assert not (tmp_path / "index").exists()
 
 
 def test_the_file_is_where_it_was_said(tmp_path, address):

@@ -15,8 +15,9 @@ import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -161,10 +162,13 @@ class Shards(Library):
 
     def recording(self, music_id: str) -> Path | bytes:
         """Of whichever shard has it."""
-        told, _ = self._all(lambda shard: shard.ask(f"/api/audio?song={quote(music_id, safe='')}"))
-        if not told:
-            raise InputError(f"{music_id:.80}: its recording is not to be had")
-        return next(iter(told.values()))
+        path = f"/api/audio?song={quote(music_id, safe='')}"
+        asked = [self._threads[shard.address].submit(shard.ask, path) for shard in self.shards]
+        with suppress(TimeoutError):
+            for answer in as_completed(asked, self.slowest_s):  # the first that has it: another may be slow
+                with suppress(_LeftOutError, KeyError):
+                    return answer.result()
+        raise InputError(f"{music_id:.80}: its recording is not to be had")
 
     @cached_property
     def _threads(self) -> dict[str, ThreadPoolExecutor]:

@@ -31,7 +31,7 @@ def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Fi
     """Each measure against the number of songs, both axes logarithmic; power: its fitted exponent."""
     claim = "What grows with the number of songs, and how fast"
     look = "Full songs of three and a half minutes. In brackets: the exponent of a power law fitted to the points."
-    figure, axes = style.canvas(claim, look, 1, 2, size=(10, 4.9))
+    figure, axes = style.canvas(claim, look, 1, 2, size=(11, 5.6))
     panels = {
         "seconds": [name for name in power if name.endswith(", s")],
         "gigabytes": [name for name in power if name.endswith("GB")],
@@ -40,8 +40,9 @@ def grown(rows: Sequence[Mapping[str, float]], power: Mapping[str, float]) -> Fi
         for i, name in enumerate(names):
             label = f"{name.split(',')[0]} ({power[name]:.2f})"
             told = [(row["songs"], row[name]) for row in rows if name in row]
-            color = style.CYCLE[i % len(style.CYCLE)]
-            axis.loglog(*zip(*told, strict=True), "o-", color=color, markersize=5, label=label)
+            again, color = divmod(i, len(style.CYCLE))
+            line = "o--" if again else "o-"
+            axis.loglog(*zip(*told, strict=True), line, color=style.CYCLE[color], markersize=5, label=label)
         style.panel(axis, unit, "songs", unit)
-        axis.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=3, frameon=False)
+        axis.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=2, frameon=False)
     return figure

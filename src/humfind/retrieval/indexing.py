@@ -11,7 +11,7 @@ from humfind.data.identity import identify, recorded
 from humfind.data.zalo import Item, load_split, read_titles, stem
 from humfind.f0.load import F0Cache, Skipped, load_f0, open_store
 from humfind.index import Index, Song, index_folder
-from humfind.index.engines import engine_class
+from humfind.index.engines import require_engine
 from humfind.index.parts import ABOUT
 from humfind.index.parts import F0 as F0_FOLDER
 from humfind.retrieval import search
@@ -82,7 +82,7 @@ def write_index(
     folder are kept in ``out``/f0: what was tracked once, in a run that was stopped too, is not tracked again; what an
     index in ``out`` has of recordings that have not changed is taken over."""
     _require_folder(source)
-    engine_class(engine)  # which must be known
+    require_engine(engine)
     folder = index_folder(out, source)
     with writing(folder):
         made, skipped = index_of(source, split, store, model, f0, folder / F0_FOLDER, engine, _index_at(folder))

@@ -10,8 +10,8 @@ need the same folders by the same names, and the same version of this program.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,20 +21,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from humfind.config import F0Config, IndexConfig
+from humfind.config import F0Config, IndexConfig, to_dict
 from humfind.data.identity import identify
 from humfind.f0 import make_tracker
 from humfind.f0.extract import manifest_of
 from humfind.f0.load import F0Cache, Skipped
 from humfind.f0.store import Skip, open_for_writing, part_path, parts, read_skipped, write_part
 from humfind.index import Index, IndexInfo, index_folder
-from humfind.index.engines import engine_class
+from humfind.index.engines import require_engine
 from humfind.index.parts import ABOUT, PARTS
 from humfind.index.parts import F0 as F0_FOLDER
 from humfind.retrieval.checkpoints import load_model, trained_or_shipped
 from humfind.retrieval.indexing import index_of, kind_of
 from humfind.retrieval.music_folder import KEPT_SPLIT, distinct_files, music_files
 from humfind.runtime.cores import cores
+from humfind.runtime.files import atomic_write
 from humfind.runtime.lock import writing
 from humfind.scale.part import DONE, INDEX, Part, make
 from humfind.types import InputError
@@ -58,7 +59,7 @@ def write_index_by(
     many ``workers`` (one a core where 0), where empty. Raises InputError as it does, and where no scheduler answers."""
     if kind_of(source, KEPT_SPLIT) != "folder":
         raise InputError(f"{source}: workers build the index of a folder of music alone; leave --workers out")
-    engine_class(engine)  # which must be known
+    require_engine(engine)
     folder = index_folder(out, source)
     with writing(folder):
         cache = F0Cache(folder / F0_FOLDER)
@@ -93,7 +94,8 @@ def _dealt(recordings: Sequence[tuple[str, Path]], folder: Path, model: str, che
     found = []
     for start in range(0, len(recordings), A_PART):
         keys, files = zip(*recordings[start : start + A_PART], strict=True)
-        name = hashlib.sha256("\n".join((*keys, checksum, f0.tracker)).encode("utf-8", "surrogateescape")).hexdigest()
+        made_of = json.dumps([keys, checksum, to_dict(f0)])
+        name = hashlib.sha256(made_of.encode()).hexdigest()
         found.append(Part(folder / name[:16], keys, files, model, checksum, f0))
     return found
 
@@ -148,9 +150,7 @@ def _take_f0(made: Sequence[Part], ended: Sequence[Part], cache: F0Cache, config
         for key in sorted([*place, *gone], key=lambda key: (PurePosixPath(key).name, key)):
             number = next(free)
             if key in place:
-                aside = part_path(folder, number).with_suffix(".parquet.part")
-                shutil.copyfile(place[key], aside)
-                os.replace(aside, part_path(folder, number))
+                atomic_write(part_path(folder, number), place[key].read_bytes())
             else:
                 reason = f"it ended {TRIES} workers; try it by itself"
                 write_part(folder, number, [], [Skip(key, reason, PurePosixPath(key).name)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from humfind.config import F0Config, IndexConfig
+from humfind.config import F0Config, IndexConfig, to_dict
 from humfind.data.zalo import Item
 from humfind.encoders.checkpoint import Model
 from humfind.f0.load import load_f0
@@ -48,7 +48,7 @@ class Part:
 
     @property
     def _about(self) -> dict[str, object]:
-        return {"recordings": list(self.keys), "model": self.checksum, "tracker": self.f0.tracker}
+        return {"recordings": list(self.keys), "model": self.checksum, "f0": to_dict(self.f0)}
 
     @property
     def store(self) -> Path:

@@ -62,6 +62,12 @@ def engine_class(name: str) -> Any:
     return plugins.find("engines", name, ENGINES)
 
 
+def require_engine(name: str) -> None:
+    """Before an index is built for it: raises InputError for an unknown name, and where the engine's own ``require``,
+    if it has one, finds that it could not be made."""
+    getattr(engine_class(name), "require", lambda: None)()
+
+
 def make_engine(name: str, table: VectorTable, state: Mapping[str, np.ndarray] | None = None) -> Engine:
     """state: what the engine's ``state`` gave for these rows; built anew where None.
 

@@ -46,6 +46,13 @@ class Milvus:
             if not NAME.fullmatch(self.collection):
                 raise ValueError("engine milvus: its state is not the name of a collection")
 
+    @staticmethod
+    def require() -> None:
+        """Raises InputError where nothing answers."""
+        client = _client()
+        with _told():
+            client.list_collections()
+
     @cached_property
     def _loaded(self) -> str:
         """The collection, looked for at the first search."""
@@ -100,9 +107,9 @@ def _name(table: VectorTable) -> str:
 
 def _fill(name: str, table: VectorTable) -> None:
     """What is there already stays; what an interrupted one left is made again."""
-    from pymilvus import DataType
-
     client = _client()
+    from pymilvus import DataType  # after what says that it is missing
+
     with _told():
         if client.has_collection(name):
             if int(client.get_collection_stats(name)["row_count"]) == len(table):
