@@ -3,10 +3,12 @@ file."""
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from tiny_world import f0_of, melody, put_audio
+from tiny_world import PlainModel, f0_of, melody, put_audio
 
 from humfind.audio.load import load, require_readable, stream
 from humfind.data import notes
 from humfind.data.importers import mast, mir_qbsh, pickle2021
 from humfind.data.importers.melodies import read as read_melodies
 from humfind.data.zalo import ANSWERS_HEADER, read_answers, read_table, read_titles
-from humfind.f0.store import read_part, read_skipped
-from humfind.index import Index
+from humfind.f0.store import StoredF0, read_part, read_skipped, write_part
+from humfind.index import Index, Song
+from humfind.retrieval import search
 from humfind.retrieval.submission import read as read_submission
 from humfind.types import InputError
 
@@ -266,3 +269,37 @@ def test_a_recording_is_not_unreadable_because_memory_is_short(tmp_path: Path, m
     monkeypatch.setattr("humfind.audio.load._mean", without_memory)
     with pytest.raises(MemoryError):
         load(tmp_path / "a.wav")
+
+
+class Watched(io.FileIO):
+    """A file that keeps which threads read it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.threads: set[int] = set()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.threads.add(threading.get_ident())
+        return super().read(-1 if size is None else size)
+
+
+def test_a_table_is_read_by_the_thread_that_asks(tmp_path, monkeypatch):
+    """A thread of Arrow that still holds a file of Python aborts the process where it ends at that moment."""
+    lines = [StoredF0(f"{i}.mp3", f"{i}", f0_of(melody(i)), "0" * 64) for i in range(50)]
+    write_part(tmp_path, 0, lines)
+    search.build_index([(Song(row.path), row.f0) for row in lines[:3]], PlainModel()).save(tmp_path / "index")
+    opened: list[Watched] = []
+
+    def watched(path: Path, mode: str = "r", *more: object, **named: object) -> object:
+        if mode != "rb":
+            return plain(path, mode, *more, **named)
+        opened.append(Watched(path))
+        return opened[-1]
+
+    plain = Path.open
+    monkeypatch.setattr(Path, "open", watched)
+    assert len(list(read_part(tmp_path / "part-0000.parquet", 0.5))) == 50
+    assert len(Index.load(tmp_path / "index").songs) == 3
+    read = [one.threads for one in opened if one.name.suffix == ".parquet"]
+    assert len(read) == 2
+    assert read == [{threading.get_ident()}] * 2

@@ -258,10 +258,11 @@ def read_part(part: Path, threshold: float) -> Iterator[StoredF0]:
     try:
         require_regular_file(part)
         with part.open("rb") as file:  # pyarrow itself opens no path that is not UTF-8
-            header = pq.ParquetFile(file)
+            # in this thread alone: one of Arrow's that still holds a file of Python may abort the process at its end
+            header = pq.ParquetFile(file, pre_buffer=False)
             _require_sizes(part, header.metadata)
             text = [field.name for field in header.schema_arrow if field.name in TEXTS and is_text(field.type)]
-            table = pq.ParquetFile(file, read_dictionary=text).read()
+            table = pq.ParquetFile(file, read_dictionary=text, pre_buffer=False).read(use_threads=False)
         table.validate(full=True)
         paths, hops = texts(part, table, "path"), numbers(part, table, "hop_s")
         hz, confidence = (lists(part, table, name) for name in ("hz", "confidence"))

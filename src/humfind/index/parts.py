@@ -235,14 +235,15 @@ def read_table(file: BinaryIO, schema: pa.Schema, most_rows: int) -> pa.Table:
     at before anything is read."""
     path, again = file.name, "build the index again"
     try:
-        with pq.ParquetFile(file) as parquet:
+        # in this thread alone: one of Arrow's that still holds a file of Python may abort the process at its end
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
             if not parquet.schema_arrow.equals(schema):
                 raise InputError(f"{path}: has other columns than {', '.join(schema.names)}; {again}")
             rows, asked = parquet.metadata.num_rows, _memory(parquet.metadata)
             granted = FREE_BYTES + BYTES_A_BYTE * os.fstat(file.fileno()).st_size
             if not 1 <= rows <= most_rows or asked > granted:
                 raise InputError(f"{path}: {rows:,} rows of {asked:,} bytes, which no index has; {again}")
-            table = parquet.read()
+            table = parquet.read(use_threads=False)
         table.validate(full=True)
     except MemoryError as error:
         raise InputError(f"{path}: too little memory to read it; close other programs, or raise ulimit -v") from error
