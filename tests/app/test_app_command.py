@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -20,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import Serve, opened
+from served import BOOK, Serve, opened
 
+from humfind.app import build, tunes
 from humfind.app.build import Build
 from humfind.app.libraries import Libraries
 from humfind.app.library import Library
@@ -160,6 +162,42 @@ def test_the_tune_books_are_built_while_it_is_open_and_a_build_can_be_stopped(tm
     assert build.state == "failed"
     assert not libraries.open
     assert not list(tmp_path.glob("tunes/index.json"))
+
+
+LOSES = """
+import sys, time
+for lost in range({}):
+    try:
+        print("x: 1%|", file=sys.stderr, flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.parametrize(("lost", "status"), [(2, 0), (9, -signal.SIGKILL)])
+def test_a_build_that_loses_an_interrupt_is_told_again_and_in_the_end_killed(
+    monkeypatch: pytest.MonkeyPatch, lost: int, status: int
+):
+    monkeypatch.setattr(build, "ENDS_IN_S", 0.5)
+    one = Build("deaf", [sys.executable, "-c", LOSES.format(lost)], lambda: None)
+    one.start()
+    while not one.share:
+        time.sleep(0.02)
+    one.stop()
+    one.join()
+    assert one._process is not None
+    assert one._process.returncode == status
+
+
+def test_tune_books_of_another_format_are_built_again(tmp_path: Path, book: Library):
+    shutil.copytree(book.folder, tmp_path / "tunes")
+    about = json.loads((tmp_path / "tunes/index.json").read_text())
+    (tmp_path / "tunes/index.json").write_text(json.dumps(about | {"format_version": 5}))
+    assert not tunes.is_built(tmp_path / "tunes")
+    tunes.build(tmp_path / "tunes", {BOOK})
+    assert tunes.is_built(tmp_path / "tunes")
+    assert tunes.library(tmp_path / "tunes").songs.music_ids == book.songs.music_ids
 
 
 def test_only_folders_below_those_given_are_offered(folder: Path, tmp_path: Path):

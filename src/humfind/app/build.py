@@ -9,13 +9,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from humfind.runtime.printable import printable
 
 log = logging.getLogger(__name__)
 BAR = re.compile(r"^(?P<step>.*?):?\s+(?P<percent>\d{1,3})%\|")  # as tqdm draws it
-ENDS_IN_S = 20.0  # after it was told to
+TOLD, ENDS_IN_S = 4, 5.0  # times to end, and how long it has each time: one may come while a library looks away
 
 
 @dataclass
@@ -40,13 +41,15 @@ class Build:
 
     def stop(self) -> None:
         """As Ctrl-C does: what is done is kept, and the next build goes on from there."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             return
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(ENDS_IN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        for _ in range(TOLD):
+            if self._process.poll() is not None:
+                return
+            self._process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDS_IN_S)
+        self._process.kill()
 
     def join(self) -> None:
         """Until it has ended, and ``done`` has."""

@@ -13,8 +13,7 @@ import numpy as np
 from humfind.app.library import Library
 from humfind.data.notes import HOP_S
 from humfind.data.tunebooks import read_books
-from humfind.index import Index, Song
-from humfind.index.parts import ABOUT
+from humfind.index import Index, Song, read_about
 from humfind.retrieval import search
 from humfind.retrieval.checkpoints import PRETRAINED, load_model
 from humfind.runtime.lock import writing
@@ -30,8 +29,11 @@ TRACKER = "swiftf0"  # of the hums
 
 
 def is_built(folder: Path) -> bool:
-    """Whether the index is there."""
-    return (folder / ABOUT).is_file()
+    """Whether the index is there, as this version reads it."""
+    try:
+        return bool(read_about(folder))
+    except InputError:
+        return False
 
 
 def library(folder: Path) -> Library:
