@@ -16,7 +16,8 @@ from humfind.runtime.printable import printable
 
 log = logging.getLogger(__name__)
 BAR = re.compile(r"^(?P<step>.*?):?\s+(?P<percent>\d{1,3})%\|")  # as tqdm draws it
-TOLD, ENDS_IN_S = 4, 5.0  # times to end, and how long it has each time: one may come while a library looks away
+ENDS_IN_S = 5.0  # after each signal: what a shell has put in the background does not hear the first, nor do its own
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -43,10 +44,10 @@ class Build:
         """As Ctrl-C does: what is done is kept, and the next build goes on from there."""
         if self._process is None:
             return
-        for _ in range(TOLD):
+        for number in SIGNALS:
             if self._process.poll() is not None:
                 return
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(ENDS_IN_S)
         self._process.kill()
