@@ -144,6 +144,7 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     precision: str = "auto"  # auto: bf16 on a GPU, float32 elsewhere | 32 | bf16
     device: str = "auto"  # auto | cpu | gpu
+    processes: int = 1  # that share every batch: one a GPU, or one or more cores each
     seed: int = 0
 
 

@@ -155,6 +155,7 @@ def train(
     steps: Annotated[int, typer.Option(min=0, max=10**7, help="batches [default: the preset's]")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of the split, the weights and the batches")] = 0,
     device: Annotated[str, typer.Option(help="auto | cpu | gpu")] = "auto",
+    processes: Annotated[int, typer.Option(min=1, max=1024, help="that share every batch: one a GPU")] = 1,
     resume: Annotated[bool, typer.Option(help="go on where a training was stopped, or begin anew")] = True,
     hours: Annotated[float, typer.Option(min=0.0, help="stop after so many; 0: no limit")] = 0.0,
 ) -> None:
@@ -172,7 +173,8 @@ def train(
     if out is not None:
         require_training_folder(out)
     chosen = PRESETS[preset]
-    settings = replace(chosen.train, steps=steps or chosen.train.steps, seed=seed, device=device)
+    steps = steps or chosen.train.steps
+    settings = replace(chosen.train, steps=steps, seed=seed, device=device, processes=processes)
     examples, skipped, music_ids = training_examples(data, store)
     _report_skipped(skipped)
     from humfind.encoders import with_encoder  # seconds to import: after what can be refused at once

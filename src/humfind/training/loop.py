@@ -17,6 +17,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ from tqdm import tqdm
 from humfind.config import TrainConfig, to_dict
 from humfind.runtime.files import atomic_write_json
 from humfind.runtime.lock import writing
+from humfind.training import distributed
 from humfind.training.state import State, load_optimiser, optimiser_tensors
 from humfind.types import InputError
 
@@ -96,8 +98,9 @@ def fit(
     on_validation: called after each validation, when everything is on disk. hours: after so many, counted from now, it
     validates and stops, to be gone on with another time; 0: no limit. Raises InputError where ``out`` holds
     another training, where another process trains there, where the loss is no longer a number, where the disk is full,
-    and where the device or precision asked for is not there.
+    where the device or precision asked for is not there, and where the task cannot be shared by ``config.processes``.
     """
+    distributed.require_shareable(task.module, config.processes)
     with writing(out):
         return _Loop(task, config, Path(out), on_validation, hours).run(resume)
 
@@ -144,31 +147,36 @@ class _Loop:
         if state is not None:
             self._write_history()  # a kill may have come before it was written
         if len(self.losses) < self.config.steps and (not self.history or time.monotonic() < self.stop):
-            with torch.random.fork_rng():
+            beside = partial(_train_beside, self.task, self.config, self.out, state is not None)
+            with torch.random.fork_rng(), distributed.together(self.config.processes, beside, device):
                 self._train(state, device, mixed)
         return Training(self.checkpoint, tuple(self.history), tuple(self.losses), self.best_step, self.seconds)
 
     def _train(self, state: State | None, device: torch.device, mixed: bool) -> None:
+        """Where several processes train, all of them do this; only the first validates and writes."""
         module, config = self.task.module.to(device), self.config
         if state is not None:
             module.load_state_dict(dict(state.module))
         optimiser = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         if state is not None:
             load_optimiser(optimiser, state.optimiser)
-        started = time.monotonic() - self.seconds
-        with tqdm(total=config.steps, initial=len(self.losses), desc="training", unit="step") as bar:
+        started, first = time.monotonic() - self.seconds, distributed.number() == 0
+        share = distributed.sharing(module)
+        with tqdm(total=config.steps, initial=len(self.losses), desc="training", unit="step", disable=not first) as bar:
             while (step := len(self.losses)) < config.steps:
-                self._step(step, module, optimiser, device, mixed)
+                with share():
+                    self._step(step, module, optimiser, device, mixed)
                 bar.update()
-                late = time.monotonic() >= self.stop
+                late = distributed.agreed(time.monotonic() >= self.stop)
                 if not late and (step + 1) % config.validate_every and step + 1 != config.steps:
                     continue
-                row = self._validate(module)
-                self.seconds = time.monotonic() - started
-                self._keep(module, optimiser, row)
-                bar.set_postfix(loss=f"{row['loss']:.3f}", score=f"{row[self.task.score]:.3f}")
-                if self.on_validation is not None:
-                    self.on_validation(row)
+                if first:
+                    row = self._validate(module)
+                    self.seconds = time.monotonic() - started
+                    self._keep(module, optimiser, row)
+                    bar.set_postfix(loss=f"{row['loss']:.3f}", score=f"{row[self.task.score]:.3f}")
+                    if self.on_validation is not None:
+                        self.on_validation(row)
                 if late:
                     return
 
@@ -226,6 +234,15 @@ class _Loop:
         self.history.extend(state.about["history"])
         self.seconds = float(state.about["seconds"])
         return state
+
+
+def _train_beside(task: Task, config: TrainConfig, out: Path, resumed: bool, number: int) -> None:
+    """What the first process does, in another, whose ``number`` torch knows too: the same steps, nothing written."""
+    distributed.take_over(task.module)
+    loop = _Loop(task, config, out, None, 0.0)
+    state = loop._resumed() if resumed else None
+    device, mixed = _device(config)
+    loop._train(state, device, mixed)
 
 
 def _differing(was: Any, now: Any, name: str = "") -> list[str]:
