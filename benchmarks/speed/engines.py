@@ -33,7 +33,7 @@ from benchmarks.speed.search import hums
 from benchmarks.speed.side_by_side import machine
 from humfind.config import FusionConfig
 from humfind.index import Index
-from humfind.index.engines import make_engine, nearest
+from humfind.index.engines import estimated, make_engine
 from humfind.index.engines.ivf import CENTROIDS_A_ROOT
 from humfind.index.vectors import VectorTable
 from humfind.metrics import bootstrap
@@ -51,7 +51,7 @@ Nearest = Callable[[Any, int], Any]  # vectors, k -> distances, rows
 
 def of_engine(name: str, table: VectorTable) -> Nearest:
     engine = make_engine(name, table)
-    return lambda vectors, k: nearest(table, engine, vectors, k)
+    return lambda vectors, k: estimated(table, engine, vectors, k)
 
 
 def measured_again(table: VectorTable, rows_of: Callable[[Any, int], Any]) -> Nearest:

@@ -52,6 +52,7 @@ def growth(counts: Iterable[int], keep: Path | None = None) -> list[dict[str, fl
             for engine in ENGINES if count > FusionConfig.exhaustive else (EXACT,):
                 made = _once(folder / f"{engine}.json", f"make({engine!r}, Path({str(folder)!r}))")
                 asked = _process(f"ask({count}, Path({str(folder / engine)!r}), {engine == EXACT})")
+                asked |= _process(f"from_disk({count}, Path({str(folder / engine)!r}))")
                 row |= {name if name in ALIKE else f"{engine}: {name}": value for name, value in (made | asked).items()}
             print(row, flush=True)
             found.append(row)
@@ -128,6 +129,42 @@ def ask(count: int, folder: Path, every: bool) -> dict[str, float]:
             told = list(pool.map(ranker.sequence.evidence, [query for query, _ in queries]))
         row[f"recall@{AMONG}, every window"] = _recall(told, queries, index)
     return row
+
+
+def from_disk(count: int, folder: Path) -> dict[str, float]:
+    """The same where none of the index's files is in memory: what is read of them, and how long that takes (Linux)."""
+    faiss.omp_set_num_threads(1)
+    torch.set_num_threads(1)
+    model, _ = load_model("pretrained")
+    queries = [search.make_query(name, f0, model) for name, _, f0 in hums(count, HUMS)]
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    spent, read = [], [_read_gb()]
+    for row in range(1 + len(queries)):
+        started = time.perf_counter()
+        if row == 0:
+            index = Index.load(folder, model.checksum)
+            ranker = Fusion(index, threads=1)
+        else:
+            search.search(queries[row - 1], index, ranker)
+        spent.append(time.perf_counter() - started)
+        read.append(_read_gb())
+    return {
+        "from disk: load, s": spent[0],
+        "from disk: first hum, s": spent[1],
+        f"from disk: {HUMS} hums, median, s": float(np.median(spent[1:])),
+        "from disk: read to load, GB": read[1] - read[0],
+        "from disk: read for the first hum, GB": read[2] - read[1],
+        f"from disk: read for {HUMS} hums, GB": read[-1] - read[1],
+    }
+
+
+def _read_gb() -> float:
+    """By this process, from the disk."""
+    found = re.search(r"^read_bytes: (\d+)", Path("/proc/self/io").read_text(), re.MULTILINE)
+    return int(found[1]) / 1e9 if found else float("nan")
 
 
 ALIKE = ("sequence, s", "nearest, s", f"recall@{AMONG}, every window")  # with any engine

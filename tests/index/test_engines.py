@@ -10,6 +10,7 @@ import pytest
 from tiny_world import PlainModel, f0_of, melody
 
 from humfind.index import Index, IndexInfo, Song, engines
+from humfind.index.engines import ivf
 from humfind.index.engines.ivf import InvertedFile
 from humfind.index.engines.ivfpq import ProductCodes
 from humfind.index.vectors import VectorTable
@@ -118,6 +119,38 @@ def test_codes_of_another_table_are_refused(wrong):
         ProductCodes(table, state | {wrong: damaged[wrong]})
     with pytest.raises(ValueError, match="engine ivfpq: its state is not"):
         ProductCodes(table, {name: part for name, part in state.items() if name != wrong})
+
+
+def test_what_codes_estimate_is_near_what_is_measured():
+    vectors = clustered(3000, 32)
+    table = VectorTable(vectors)
+    engine = engines.make_engine("ivfpq", table)
+    queries = vectors[:40].astype(np.float32) + 0.1
+    apart, rows = engines.estimated(table, engine, queries, 20)
+    assert (rows == engine.propose(queries, 20).rows).all()
+    assert (np.diff(apart, axis=1) >= 0).all()
+    measured = np.linalg.norm(vectors[rows].astype(float) - queries[:, None], axis=2)
+    assert np.abs(apart - measured).mean() < 0.1 * measured.mean()
+    assert np.corrcoef(apart.ravel(), measured.ravel())[0, 1] > 0.9
+    exact = engines.make_engine("exact", table)
+    for one, other in zip(
+        engines.estimated(table, exact, queries, 20), engines.nearest(table, exact, queries, 20), strict=True
+    ):
+        assert (one == other).all()
+
+
+def test_of_many_centroids_nearly_the_nearest_lists_a_vector(monkeypatch):
+    vectors = VectorTable(RNG.normal(size=(20_000, 16)).astype(np.float16))
+    centroids = ivf.centroids_of(vectors)
+    nearest = ivf.nearest_centroid(vectors, 0, centroids)
+    monkeypatch.setattr(ivf, "MANY", len(centroids) - 1)
+    found = ivf.nearest_centroid(vectors, 0, centroids)
+    assert found.dtype == np.int32
+    assert 0.8 < (found == nearest).mean() < 1, "not all centroids were compared"
+    far, near = (np.linalg.norm(vectors[:] - centroids[rows], axis=1).mean() for rows in (found, nearest))
+    assert far < 1.02 * near
+    assert (ivf.nearest_centroid(vectors, 0, centroids) == found).all()
+    assert (ivf.nearest_centroid(vectors, 12_345, centroids) == found[12_345:]).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

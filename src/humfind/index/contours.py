@@ -9,7 +9,7 @@ from typing import BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from humfind.index.mapped import AGAIN, map_array, write_array
+from humfind.index.mapped import AGAIN, map_array, read_ahead, write_array
 from humfind.types import Contour, InputError, Ints
 
 FRAME = np.dtype([("semitones", "<f4"), ("voiced", "?")])
@@ -43,7 +43,9 @@ class StoredContours(Sequence[Contour | None]):
         frame_s = float(self._frame_s[row])
         if np.isnan(frame_s):
             return None
-        mine = self._frames[self._begin[row] : self._begin[row + 1]]
+        where = slice(self._begin[row], self._begin[row + 1])
+        read_ahead(self._frames, where)
+        mine = self._frames[where]
         semitones = np.ascontiguousarray(mine["semitones"])
         if not (np.abs(semitones) <= SEMITONES).all():
             raise InputError(f"{self._source}: a pitch leaves -{SEMITONES:g} to {SEMITONES:g}; {AGAIN}")
@@ -76,7 +78,7 @@ def save_contours(path: Path, contours: Sequence[Contour | None]) -> None:
 def read_contours(file: BinaryIO, counts: Ints, frame_s: NDArray[np.float64]) -> StoredContours:
     """counts, frame_s: as ``frames_of`` gave them. Raises InputError where the file is not a whole one, ValueError
     where they are not of it."""
-    frames = map_array(file, FRAME, 1, "a whole table of contours")
+    frames = map_array(file, FRAME, 1, "a whole table of contours", scattered=True)
     if (counts < 0).any() or (counts > len(frames)).any():
         raise ValueError("contours: a count of frames that cannot be")
     there = ~np.isnan(frame_s)

@@ -284,6 +284,10 @@ class Index:
         """Euclidean distances and windows, (m, k) each, sorted by distance, then window."""
         return engines.nearest(self.vectors, self.engine, vectors, k)
 
+    def estimated(self, vectors: Floats, k: int) -> tuple[Floats, Ints]:
+        """The same by what the engine keeps, where it can tell without the vectors: about the distances."""
+        return engines.estimated(self.vectors, self.engine, vectors, k)
+
     def save(self, folder: Path) -> None:
         """Raises InputError where ``folder`` holds something else, where another process writes it, and where
         the disk is full: what was there stays then.

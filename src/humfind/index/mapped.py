@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import mmap
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,6 +26,8 @@ from humfind.types import InputError
 NPY_VERSION = (1, 0)
 # what numpy's reader of headers raises
 NOT_A_HEADER = (ValueError, EOFError, SyntaxError, TokenError, RecursionError, MemoryError)
+ADVICE = hasattr(mmap, "MADV_RANDOM")  # not on Windows
+AHEAD_PAGES = 32  # that Linux looks for at one word
 AGAIN = "build the index again"
 LARGEST_HEADER = 2**20  # bytes of a safetensors file's names and shapes
 TENSORS = {
@@ -46,9 +49,9 @@ def write_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...], pieces: It
     atomic_write(path, write)
 
 
-def map_array(file: BinaryIO, dtype: DTypeLike, dimensions: int, what: str) -> np.ndarray:
-    """An open ``.npy`` file, whose size has to be what its header says. what: it should be, in words. Raises
-    InputError."""
+def map_array(file: BinaryIO, dtype: DTypeLike, dimensions: int, what: str, scattered: bool = False) -> np.ndarray:
+    """An open ``.npy`` file, whose size has to be what its header says. what: it should be, in words. scattered: few
+    rows of it are read, here and there, and nothing around them shall be; see ``read_ahead``. Raises InputError."""
     kind = np.dtype(dtype)
     try:
         if npy.read_magic(file) != NPY_VERSION:
@@ -59,7 +62,7 @@ def map_array(file: BinaryIO, dtype: DTypeLike, dimensions: int, what: str) -> n
     stored = os.fstat(file.fileno()).st_size - file.tell()
     if by_columns or found != kind or len(shape) != dimensions or stored != kind.itemsize * math.prod(shape):
         raise InputError(f"{file.name}: not {what}; {AGAIN}")
-    return _mapped(file, kind, shape, file.tell())
+    return _mapped(file, kind, shape, file.tell(), scattered)
 
 
 def map_tensors(file: BinaryIO, most_bytes: int) -> dict[str, np.ndarray]:
@@ -89,15 +92,46 @@ def _place(about: dict[str, Any], size: int) -> tuple[np.dtype[Any], tuple[int, 
     return kind, tuple(shape), begin
 
 
-def _mapped(file: BinaryIO, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> np.ndarray:
-    if not math.prod(shape):
+def read_ahead(table: np.ndarray, rows: slice | np.ndarray) -> None:
+    """Those rows of ``table`` are read next: where it is mapped as scattered, the disk is told, to look for all at
+    once."""
+    whole: Any = table
+    while isinstance(whole, np.ndarray):
+        whole = whole.base
+    if not ADVICE or not isinstance(whole, mmap.mmap):
+        return
+    begin, row_size = table.ctypes.data - np.frombuffer(whole, np.uint8).ctypes.data, table.strides[0]
+    if isinstance(rows, slice):
+        from_row, to_row, _ = rows.indices(len(table))
+        pages = np.array([[begin + from_row * row_size], [begin + to_row * row_size - 1]]) // mmap.PAGESIZE
+    else:
+        at = begin + np.ravel(rows).astype(np.int64) * row_size
+        pages = np.stack([at, at + row_size - 1]) // mmap.PAGESIZE
+    if not pages.size:
+        return
+    step = pages[0, 1:] - pages[1, :-1]
+    starts = np.append(0, np.flatnonzero((step < 0) | (step > 1)) + 1)  # of pages next to each other
+    first, stops = pages[0][starts], pages[1][np.append(starts[1:], pages.shape[1]) - 1] + 1
+    several = stops > first + 1
+    for start, stop in zip(first[several].tolist(), stops[several].tolist(), strict=True):
+        for page in range(start, stop, AHEAD_PAGES):
+            size = min(AHEAD_PAGES, stop - page) * mmap.PAGESIZE
+            whole.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, size)
+
+
+def _mapped(
+    file: BinaryIO, kind: np.dtype[Any], shape: tuple[int, ...], offset: int, scattered: bool = False
+) -> np.ndarray:
+    stored = kind.itemsize * math.prod(shape)
+    if not stored:
         return np.empty(shape, kind)
     try:
-        found: np.ndarray = np.memmap(file, kind, "r", offset, shape).view(np.ndarray)
-        return found
+        whole = mmap.mmap(file.fileno(), offset + stored, access=mmap.ACCESS_READ)
+        if ADVICE and scattered:
+            whole.madvise(mmap.MADV_RANDOM)  # or each page that is looked at brings a hundred KB with it
+        return np.ndarray(shape, kind, whole, offset)
     except (MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.ENOMEM:
             raise
-        stored = kind.itemsize * math.prod(shape)
         mend = "raise ulimit -v, or index fewer songs"
         raise InputError(f"{file.name}: {stored:,} bytes are more than the memory; {mend}") from error

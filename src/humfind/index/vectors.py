@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from humfind.index.mapped import map_array, write_array
+from humfind.index.mapped import map_array, read_ahead, write_array
 from humfind.runtime.files import require_regular_file, require_stored
 from humfind.types import Floats, InputError, Ints
 
@@ -61,6 +61,8 @@ class VectorTable:
 
     def __getitem__(self, rows: slice | Ints) -> Floats:
         """The vectors of these rows, (..., dim) float32."""
+        if self.source:
+            read_ahead(self._halves, rows)
         halves = self._halves[rows]
         if self.source and not _finite(halves):
             raise InputError(f"{self.source}: a vector holds NaN or infinity; build the index again")
@@ -117,7 +119,7 @@ class VectorTable:
     def read(cls, file: BinaryIO) -> VectorTable:
         """``load`` of an open file."""
         what = "a whole table of 16-bit vectors"
-        halves = map_array(file, DTYPE, 2, what)
+        halves = map_array(file, DTYPE, 2, what, scattered=True)
         if not halves.size:
             raise InputError(f"{file.name}: not {what}; build the index again")
         return cls(halves, file.name)

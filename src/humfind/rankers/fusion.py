@@ -40,7 +40,7 @@ class Indexed(Windowed, Protocol):
 
     @property
     def info(self) -> EngineOf: ...
-    def nearest(self, vectors: Floats, k: int) -> tuple[Floats, Ints]: ...
+    def estimated(self, vectors: Floats, k: int) -> tuple[Floats, Ints]: ...
 
 
 class Fusion:
@@ -88,7 +88,7 @@ class Fusion:
         """By the index's engine where it is made for many songs, else along few directions."""
         if self.songs.info.engine == IndexConfig.engine:
             return Projected(self.sequence.whole, self.weights.directions)
-        return Neighbours(self.songs.nearest)
+        return Neighbours(self.songs.estimated)
 
     def weigh(self, aligned: Evidence, ordered: NDArray[np.float64]) -> NDArray[np.float64]:
         """(recordings,): the weighted sum of the log E-values."""

@@ -70,8 +70,8 @@ class Windowed(Songs, Protocol):
 
 
 class Neighbours(NamedTuple):
-    """A first look by an engine: nearest(vectors, k) -> distances and windows, ``k`` for each window of a hum, at
-    tempos ``tempos_apart`` octaves from each other."""
+    """A first look by an engine: nearest(vectors, k) -> distances, or about these, and windows, ``k`` for each window
+    of a hum, at tempos ``tempos_apart`` octaves from each other."""
 
     nearest: Callable[[Floats, int], tuple[Floats, Ints]]
     k: int = 1000

@@ -30,7 +30,8 @@ class Proposal(NamedTuple):
 
 
 class Engine(Protocol):
-    """One way to find neighbours in a table of vectors."""
+    """One way to find neighbours in a table of vectors. It may also have ``estimate(vectors, k)``: of what it proposes,
+    about the Euclidean distances, from what it keeps alone, and the rows, (m, k) each, the nearest first."""
 
     def propose(self, vectors: Floats, k: int) -> Proposal:
         """k rows (1 <= k <= rows of the table) that are likely the nearest of each of ``vectors`` (m, dim) float32."""
@@ -97,3 +98,12 @@ def nearest(table: VectorTable, engine: Engine, vectors: Floats, k: int) -> tupl
         reach = distance[:, k - 1].astype(np.float64) ** 2 * (1 + 1e-6)
         pending, width = pending[beyond <= reach], min(WIDER * width, len(table))
     return distances, rows
+
+
+def estimated(table: VectorTable, engine: Engine, vectors: Floats, k: int) -> tuple[Floats, Ints]:
+    """``nearest``, by what the engine estimates where it does, and no vector is read; else measured."""
+    estimate = getattr(engine, "estimate", None)
+    if estimate is None:
+        return nearest(table, engine, vectors, k)
+    found: tuple[Floats, Ints] = estimate(np.ascontiguousarray(vectors, np.float32), min(k, len(table)))
+    return found

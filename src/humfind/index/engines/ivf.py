@@ -9,6 +9,7 @@ kept twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from humfind.types import Floats, Ints
 
 CENTROIDS_A_ROOT = 4.0  # centroids: so many times the square root of the vectors
 SAMPLE_A_CENTROID, ITERATIONS = 40, 10  # of k-means
+MANY, OPENED_CENTROIDS = 4000, 8  # centroids that are themselves in lists, of which so many are looked into
 OPENED = 16  # lists compared with a query, more where they hold too few rows
 SEED = 0
 
@@ -104,11 +106,19 @@ def centroids_of(table: VectorTable) -> Floats:
 
 
 def nearest_centroid(table: VectorTable, start: int, centroids: Floats) -> np.ndarray:
-    """The list of each row of ``table`` from ``start`` on."""
+    """The list of each row of ``table`` from ``start`` on: of its nearest centroid, or where there are many of one that
+    is nearly so, since the centroids are then in lists themselves."""
     import faiss
 
+    looked_up: Any = faiss.IndexFlatL2(centroids.shape[1])
+    if len(centroids) > MANY:
+        lists = round(len(centroids) ** 0.5)
+        looked_up = faiss.IndexIVFFlat(looked_up, centroids.shape[1], lists)
+        looked_up.cp.seed, looked_up.nprobe = SEED, OPENED_CENTROIDS
+        looked_up.train(centroids)
+    looked_up.add(centroids)
     found = [np.empty(0, np.int64)]
     for first, part in table.blocks():
         if first + len(part) > start:
-            found.append(faiss.knn(part[max(0, start - first) :], centroids, 1)[1][:, 0])
+            found.append(looked_up.search(part[max(0, start - first) :], 1)[1][:, 0])
     return np.concatenate(found).astype(np.int32)

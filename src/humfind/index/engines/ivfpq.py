@@ -71,15 +71,18 @@ class ProductCodes:
 
     def propose(self, vectors: Floats, k: int) -> Proposal:
         """The k nearest by their codes, of the lists that are opened."""
+        return Proposal(self.estimate(vectors, k)[1], None)
+
+    def estimate(self, vectors: Floats, k: int) -> tuple[Floats, Ints]:
         asked, lists = _padded(vectors), len(self._state["centroids"])
-        rows = self._nearest(asked, k, min(OPENED, lists))
+        distances, rows = self._nearest(asked, k, min(OPENED, lists))
         short = np.flatnonzero((rows < 0).any(axis=1))
         if len(short):
-            rows[short] = self._nearest(np.ascontiguousarray(asked[short]), k, lists)
-        return Proposal(rows, None)
+            distances[short], rows[short] = self._nearest(np.ascontiguousarray(asked[short]), k, lists)
+        return distances, rows
 
-    def _nearest(self, asked: Floats, k: int, opened: int) -> Ints:
-        """(m, k) rows, -1 where the lists that are opened hold fewer."""
+    def _nearest(self, asked: Floats, k: int, opened: int) -> tuple[Floats, Ints]:
+        """(m, k) distances by the codes, and rows, -1 where the lists that are opened hold fewer."""
         import faiss
 
         opening: Any = faiss.SearchParametersIVF()  # of a search, so that threads do not change it for each other
@@ -89,7 +92,8 @@ class ProductCodes:
         queries, *others = (faiss.swig_ptr(array) for array in (asked, lists, apart, distances, places))
         self._faiss.search_preassigned_c(len(asked), queries, k, *others, BY_LIST, opening)
         at = self._state["begin"][places >> 32] + (places & 0xFFFFFFFF)
-        return np.where(places < 0, -1, self._state["rows"][np.where(places < 0, 0, at)]).astype(np.int64)
+        rows = np.where(places < 0, -1, self._state["rows"][np.where(places < 0, 0, at)]).astype(np.int64)
+        return np.sqrt(np.maximum(distances, 0)), rows
 
     def add(self, table: VectorTable) -> ProductCodes:
         """New rows go to the lists that there are."""

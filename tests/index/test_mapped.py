@@ -1,0 +1,79 @@
+"""Pages of mapped files: what is not looked at is not read."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from humfind.index.mapped import map_array, read_ahead, write_array
+from humfind.index.vectors import VectorTable
+
+PAGE = 4096
+ROWS, DIM = 40_000, 128  # of 256 bytes
+pytestmark = pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="Linux tells which pages it holds")
+
+
+def written(path: Path) -> np.ndarray:
+    values = np.random.default_rng(0).normal(size=(ROWS, DIM)).astype(np.float16)
+    write_array(path, "<f2", values.shape, [values])
+    return values
+
+
+def forgotten(path: Path) -> Callable[[int], bool]:
+    """The file's pages let go, as far as the system does; whether the page of a row is held."""
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def held(row: int) -> bool:
+        try:
+            return os.preadv(file, [bytearray(1)], 128 + 2 * DIM * row, os.RWF_NOWAIT) == 1
+        except BlockingIOError:
+            return False
+
+    try:
+        if held(ROWS // 2):
+            pytest.skip("this file system holds every page")
+    except OSError:
+        pytest.skip("this file system does not say which pages it holds")
+    return held
+
+
+def test_a_row_that_is_looked_at_brings_no_others_with_it(tmp_path: Path):
+    values = written(tmp_path / "rows.npy")
+    held = forgotten(tmp_path / "rows.npy")
+    with (tmp_path / "rows.npy").open("rb") as file:
+        rows = map_array(file, "<f2", 2, "rows", scattered=True)
+    assert (rows[20_000] == values[20_000]).all()
+    assert held(20_000)
+    assert not any(held(20_000 + away) for away in (-200, -100, 100, 200))
+
+
+@pytest.mark.parametrize("rows", [slice(9_000, 9_900), np.array([30_000, 9_001, 9_020, 9_040, 9_060, 9_080, 30_020])])
+def test_rows_are_read_ahead_and_no_others(tmp_path: Path, rows: slice | np.ndarray):
+    written(tmp_path / "rows.npy")
+    held = forgotten(tmp_path / "rows.npy")
+    with (tmp_path / "rows.npy").open("rb") as file:
+        mapped = map_array(file, "<f2", 2, "rows", scattered=True)
+    read_ahead(mapped, rows)
+    wanted = np.arange(ROWS)[rows].tolist()
+    until = time.monotonic() + 20
+    while not all(held(row) for row in wanted) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert all(held(row) for row in wanted)
+    assert not any(held(row) for row in (8_500, 15_000, 25_000, 35_000))
+
+
+def test_a_table_reads_the_same_from_a_file_and_from_memory(tmp_path: Path):
+    table = VectorTable(written(tmp_path / "other.npy"))
+    table.save(tmp_path / "rows.npy")
+    mapped = VectorTable.load(tmp_path / "rows.npy")
+    for rows in (slice(None), slice(5, 5), slice(17, 30_000, 7), slice(39_990, None), np.array([7, 3, 3, 39_999]), []):
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows, np.int64)
+        assert (mapped[chosen] == table[chosen]).all()
