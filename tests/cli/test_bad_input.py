@@ -738,6 +738,7 @@ def shortened(line: str, world: World) -> str:
         line = line.replace(str(place), name)
     line = re.sub(r"\S*/original\d+/", "…/", line)
     line = re.sub(r" at \d+x real time", "", line)
+    line = re.sub(r"-[0-9a-f]{16}\.", "-….", line)  # checksums of what a processor may round in another way
     line = re.sub(r"x{100,}", "xxx…", line).replace("`", "'")
     return line if len(line) < 400 else line[:400] + "…"
 
