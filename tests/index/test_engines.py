@@ -66,8 +66,10 @@ def test_more_neighbours_than_rows_are_all_rows(name):
     assert distance == pytest.approx(1)
 
 
+@pytest.mark.parametrize("many", [ivf.MANY, 10], ids=["", "lists among lists"])
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "milvus"])  # which goes on building
-def test_threads_change_no_byte(name):
+def test_threads_change_no_byte(name, many, monkeypatch):
+    monkeypatch.setattr(ivf, "MANY", many)
     vectors = clustered(2000, 32)
     found = []
     threads = faiss.omp_get_max_threads()

@@ -31,8 +31,8 @@ PATIENCE = timedelta(days=1)  # others wait while the first validates
 
 
 @contextmanager
-def together(processes: int, help_with: Callable[[int], None], device: torch.device) -> Iterator[None]:
-    """This process is the first of ``processes``; in the others ``help_with`` is called with their number, from 1.
+def together(processes: int, help_with: Callable[[], None], device: torch.device) -> Iterator[None]:
+    """This process is the first of ``processes``; in the others ``help_with`` is called.
 
     help_with: can be pickled. Raises InputError where another process has ended before this one is done.
     """
@@ -225,8 +225,10 @@ def _help(number: int, processes: int, meeting: Path, mail: Connection, device: 
         help_with = mail.recv()
         mail.send("here")
         _join(number, processes, meeting, device)
-        help_with(number)
-    except (RuntimeError, InputError, EOFError, KeyboardInterrupt):
-        if os.getppid() == first and isinstance(sys.exc_info()[1], RuntimeError):
+        help_with()
+    except (InputError, EOFError, KeyboardInterrupt):  # which the first says itself
+        sys.exit(1)
+    except RuntimeError:
+        if os.getppid() == first:
             raise
         sys.exit(1)

@@ -236,8 +236,8 @@ class _Loop:
         return state
 
 
-def _train_beside(task: Task, config: TrainConfig, out: Path, resumed: bool, number: int) -> None:
-    """What the first process does, in another, whose ``number`` torch knows too: the same steps, nothing written."""
+def _train_beside(task: Task, config: TrainConfig, out: Path, resumed: bool) -> None:
+    """What the first process does, in another: the same steps, nothing written."""
     distributed.take_over(task.module)
     loop = _Loop(task, config, out, None, 0.0)
     state = loop._resumed() if resumed else None
