@@ -23,6 +23,8 @@ from benchmarks.speed import f0, growth, search, training
 from benchmarks.speed.side_by_side import Stage, ceilings, machine, markdown
 from humfind.plots.speed import grown, side_by_side
 
+MILLION = 1_000_000
+
 
 def stages(quick: bool) -> dict[str, Callable[[], list[Stage]]]:
     """quick: fewer repeats and less to do, to see that all runs."""
@@ -76,13 +78,14 @@ def main() -> None:
 
 
 def _growth(out: Path | None, about: dict[str, object], rows: list[dict[str, float]]) -> None:
-    power = growth.exponents(rows)
+    power, million = growth.exponents(rows), growth.carried_on(rows, MILLION)
     names = dict.fromkeys(name for row in rows for name in row)
     columns = [f"{row['songs']:,} songs" for row in rows]
     shown = [
         {"": name}
         | {column: f"{row[name]:.3g}" if name in row else "" for column, row in zip(columns, rows, strict=True)}
         | {"songs to the power of": f"{power[name]:.2f}" if name in power else ""}
+        | {f"{MILLION:,} songs, carried on": f"{million[name]:.3g}" if name in million else ""}
         for name in names
         if name != "songs"
     ]
@@ -91,7 +94,8 @@ def _growth(out: Path | None, about: dict[str, object], rows: list[dict[str, flo
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / "growth.json").write_text(
-            json.dumps({"machine": about, "rows": rows, "exponents": power}, indent=1) + "\n"
+            json.dumps({"machine": about, "rows": rows, "exponents": power, f"{MILLION} songs": million}, indent=1)
+            + "\n"
         )
         (out / "growth.md").write_text(text + "\n")
         grown(rows, power).savefig(out / "growth.png", dpi=110)

@@ -13,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import faiss
@@ -24,7 +26,6 @@ import numpy as np
 import torch
 
 from benchmarks.speed.search import full_songs, hums
-from benchmarks.speed.side_by_side import peak_gb
 from humfind.config import FusionConfig, IndexConfig, RankConfig
 from humfind.index import Index, Song
 from humfind.index.engines import make_engine
@@ -39,6 +40,8 @@ ENGINES = (EXACT, "ivfpq")
 HUMS, ASKED = 60, 20  # all are searched once; of those rankers that look at every window, so many at most
 LONG_S = 30.0  # after so long, fewer
 AMONG = 100  # songs, of the recall
+FEWEST = 1000  # songs of which an engine for many is made
+SHARES = ("first of", "recall")  # which do not grow
 
 
 def growth(counts: Iterable[int], keep: Path | None = None) -> list[dict[str, float]]:
@@ -49,11 +52,11 @@ def growth(counts: Iterable[int], keep: Path | None = None) -> list[dict[str, fl
             folder = (keep or Path(beside)) / str(count)
             folder.mkdir(parents=True, exist_ok=True)
             row = {"songs": count} | _once(folder / "built.json", f"build({count}, Path({str(folder)!r}))")
-            for engine in ENGINES if count > FusionConfig.exhaustive else (EXACT,):
+            for engine in ENGINES if count >= FEWEST else (EXACT,):
                 made = _once(folder / f"{engine}.json", f"make({engine!r}, Path({str(folder)!r}))")
-                asked = _process(f"ask({count}, Path({str(folder / engine)!r}), {engine == EXACT})")
-                asked |= _process(f"from_disk({count}, Path({str(folder / engine)!r}))")
-                row |= {name if name in ALIKE else f"{engine}: {name}": value for name, value in (made | asked).items()}
+                for look in ("ask", "from_disk"):
+                    made |= _process(f"{look}({count}, Path({str(folder / engine)!r}), {engine == EXACT})")
+                row |= {name if name in ALIKE else f"{engine}: {name}": value for name, value in made.items()}
             print(row, flush=True)
             found.append(row)
     return found
@@ -77,51 +80,73 @@ def _process(call: str) -> dict[str, float]:
 
 
 def build(count: int, folder: Path) -> dict[str, float]:
-    """f0 to index, all cores. GB: beyond what the process held before."""
+    """f0 to index, all cores. GB: of memory of its own, beyond what the process held before."""
     model, _ = load_model("pretrained")
     next(full_songs(1))
-    before, started, spent = peak_gb(), time.perf_counter(), time.process_time()
-    index = search.build_index(((Song(name), f0) for name, f0 in full_songs(count)), model)
-    row = {
-        "windows": len(index.vectors),
-        "index, s": time.perf_counter() - started,
-        "index, processor s": time.process_time() - spent,
-    }
-    index.save(folder / EXACT)
-    row["index, GB"] = peak_gb() - before
-    return row
+    with most_held() as most:
+        started, spent = time.perf_counter(), time.process_time()
+        songs = ((Song(name), f0) for name, f0 in full_songs(count))
+        index = search.build_index(songs, model, beside=folder)
+        row = {
+            "windows": len(index.vectors),
+            "index, s": time.perf_counter() - started,
+            "index, processor s": time.process_time() - spent,
+        }
+        index.save(folder / EXACT)
+    return row | {"index, GB": most[0]}
 
 
 def make(engine: str, folder: Path) -> dict[str, float]:
-    """The same index by another engine, all cores; what it takes on disk."""
-    started = time.process_time()
+    """The same index by another engine, all cores; what it takes on disk. GB: as above."""
+    row = {}
     if engine != EXACT:
-        index = Index.load(folder / EXACT)
-        other = replace(index, engine=make_engine(engine, index.vectors), info=replace(index.info, engine=engine))
-        other.save(folder / engine)
-    row = {} if engine == EXACT else {"made in, processor s": time.process_time() - started}
+        index, started = Index.load(folder / EXACT), time.process_time()
+        with most_held() as most:
+            other = replace(index, engine=make_engine(engine, index.vectors), info=replace(index.info, engine=engine))
+            other.save(folder / engine)
+        row = {"made in, processor s": time.process_time() - started, "made in, GB": most[0]}
     return row | {"disk, GB": sum(path.stat().st_size for path in (folder / engine).iterdir()) / 1e9}
+
+
+@contextmanager
+def most_held() -> Iterator[list[float]]:
+    """GB, at most, of this process's own memory while it runs, beyond what it held before; pages of files, which the
+    system takes back where it needs them, are not in it. Looked at ten times a second."""
+    before, most, done = memory()[0], [0.0], Event()
+
+    def look() -> None:
+        while not done.wait(0.1):
+            most[0] = max(most[0], memory()[0] - before)
+
+    looking = Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        looking.join()
 
 
 def ask(count: int, folder: Path, every: bool) -> dict[str, float]:
     """A hum's f0 to ten songs, one core. GB: of memory of its own, and of pages of files that it shares and that the
     system takes back where it needs them, both beyond what the process held before the index was loaded. every: the
-    rankers too that look at every window."""
+    rankers too that look at every window; else ``fusion`` as it is among many songs, however few there are."""
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
     model, _ = load_model("pretrained")
     sung = hums(count, HUMS)
     before, started = memory(), time.perf_counter()
     index = Index.load(folder, model.checksum)
-    ranker = Fusion(index, threads=1)
+    ranker = _fusion(index, every)
     row = {"load, s": time.perf_counter() - started}
     search.search(search.make_query("first", sung[0][2], model), index, ranker)
     found, row["fusion, s"] = _searched(sung, index, model, ranker, HUMS)
     row |= {"memory, GB": memory()[0] - before[0], "file pages, GB": memory()[1] - before[1]}
     row[f"first of {HUMS}"] = float(np.mean(found))
     queries = [(search.make_query(name, f0, model), right) for name, right, f0 in sung]
-    looked = [ranker.witnesses(query)[1] for query, _ in queries]
-    row[f"recall@{AMONG}"] = _recall(looked, queries, index)
+    said = [ranker.witnesses(query) for query, _ in queries]
+    row[f"recall@{AMONG}"] = _recall([windows for _, windows in said], queries, index)
+    row[f"recall@{AMONG}, aligned"] = _recall([ranker.weigh(*both) for both in said], queries, index)
     if every:
         for name in ("sequence", "nearest"):
             row[f"{name}, s"] = _searched(sung[:ASKED], index, model, make_ranker(RankConfig(ranker=name), index), 5)[1]
@@ -131,7 +156,33 @@ def ask(count: int, folder: Path, every: bool) -> dict[str, float]:
     return row
 
 
-def from_disk(count: int, folder: Path) -> dict[str, float]:
+def by_places(count: int, folder: Path, settings: Sequence[tuple[int, int]], asked: int = 2 * HUMS) -> list[Any]:
+    """A row for each (likely, shortlist) of ``FusionConfig``: what more places cost and find, one core."""
+    faiss.omp_set_num_threads(1)
+    torch.set_num_threads(1)
+    model, _ = load_model("pretrained")
+    queries = [(search.make_query(name, f0, model), right) for name, right, f0 in hums(count, asked)]
+    index, rows = Index.load(folder, model.checksum), []
+    for likely, shortlist in settings:
+        many = FusionConfig(exhaustive=0, likely=likely, shortlist=shortlist)
+        ranker = Fusion(index, RankConfig(fusion=many), threads=1)
+        ranker.rank(queries[0][0], AMONG)
+        said, spent = [], []
+        for query, _ in queries:
+            started = time.perf_counter()
+            said.append(ranker.weigh(*ranker.witnesses(query)))
+            spent.append(time.perf_counter() - started)
+        found = {f"among {most}": _recall(said, queries, index, most) for most in (1, 10, AMONG)}
+        rows.append({"likely": likely, "shortlist": shortlist, "s": float(np.median(spent))} | found)
+    return rows
+
+
+def _fusion(index: Index, every: bool) -> Fusion:
+    few = FusionConfig.exhaustive if every else 0
+    return Fusion(index, RankConfig(fusion=FusionConfig(exhaustive=few)), threads=1)
+
+
+def from_disk(count: int, folder: Path, every: bool) -> dict[str, float]:
     """The same where none of the index's files is in memory: what is read of them, and how long that takes (Linux)."""
     faiss.omp_set_num_threads(1)
     torch.set_num_threads(1)
@@ -146,7 +197,7 @@ def from_disk(count: int, folder: Path) -> dict[str, float]:
         started = time.perf_counter()
         if row == 0:
             index = Index.load(folder, model.checksum)
-            ranker = Fusion(index, threads=1)
+            ranker = _fusion(index, every)
         else:
             search.search(queries[row - 1], index, ranker)
         spent.append(time.perf_counter() - started)
@@ -182,8 +233,8 @@ def _searched(sung: Any, index: Index, model: Any, ranker: Any, fewest: int) -> 
     return first, float(np.median(spent))
 
 
-def _recall(log_e: list[Any], queries: Any, index: Index) -> float:
-    best = [index.recording_song[np.argsort(one, kind="stable")[:AMONG]] for one in log_e]
+def _recall(log_e: list[Any], queries: Any, index: Index, most: int = AMONG) -> float:
+    best = [index.recording_song[np.argsort(one, kind="stable")[:most]] for one in log_e]
     return float(
         np.mean([index.music_ids.index(right) in songs for songs, (_, right) in zip(best, queries, strict=True)])
     )
@@ -198,11 +249,21 @@ def memory() -> tuple[float, float]:
 
 def exponents(rows: list[dict[str, float]]) -> dict[str, float]:
     """Of each measure, p where it grows as songs ** p: the slope of a line through the logarithms."""
+    return {name: slope for name, (slope, _) in _lines(rows, 2).items()}
+
+
+def carried_on(rows: list[dict[str, float]], songs: int) -> dict[str, float]:
+    """What each measure that is told of three numbers of songs or more would be at another, by the same lines."""
+    return {name: float(np.exp(at + slope * np.log(songs))) for name, (slope, at) in _lines(rows, 3).items()}
+
+
+def _lines(rows: list[dict[str, float]], fewest: int) -> dict[str, tuple[float, float]]:
     names = dict.fromkeys(name for row in rows for name in row)
     found = {}
     for name in names:
         told = [(row["songs"], max(row[name], 1e-9)) for row in rows if name in row]
-        if name != "songs" and "first" not in name and "recall" not in name and len(told) > 1:
+        if name != "songs" and not any(share in name for share in SHARES) and len(told) >= fewest:
             songs, values = np.log(np.array(told)).T
-            found[name] = float(np.polyfit(songs, values, 1)[0])
+            slope, at = np.polyfit(songs, values, 1)
+            found[name] = (float(slope), float(at))
     return found

@@ -207,10 +207,11 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
     frame_s = first.config.frame_s
     hum, lines = first._pair(queries[0].melody, 1.0, frame_s)
     costs = local_costs(first.config.error_semitones, first.config.stray_share)
-    rows = np.argsort(-np.diff(lines.ends))[len(lines.lines) // 2 :][:some]  # of median length and below
-    levels = [lines.lines[row].level.astype(np.int64) for row in rows]
+    each = np.split(lines.line.level.astype(np.int64), lines.ends[1:-1])
+    rows = np.argsort(-np.diff(lines.ends))[len(each) // 2 :][:some]  # of median length and below
+    levels = [each[row] for row in rows]
     keys = np.arange(0, LEVELS, LEVELS // 12)
-    every = lines.whole(np.arange(len(lines.lines)))
+    every = lines.whole(np.arange(len(each)))
     runs: dict[str, Run] = {name: lambda one=one: one._align(hum, lines, every) for name, one in ours.items()}
     scale = dict.fromkeys(ours, 1000 / songs * 12 / KEYS)
     agrees = dict.fromkeys(ours, f"{KEYS} transpositions of all {songs} songs, then to scale")
@@ -237,7 +238,7 @@ def dtw(songs: int = 909, some: int = 12, repeats: int = 3) -> Stage:
 
     runs["librosa"] = by_librosa
     agrees["librosa"] = f"the same steps, without the cell that a slow step passes over; {some} songs, to scale"
-    shape = sum(map(len, levels)) / sum(len(line.level) for line in lines.lines)
+    shape = sum(map(len, levels)) / int(lines.ends[-1])
     share = {"librosa": 1 / shape * 1000 / songs}
     if installed("dtaidistance"):
         from dtaidistance.subsequence.dtw import subsequence_alignment

@@ -196,8 +196,8 @@ class FusionConfig:
 
     exhaustive: int = 4000  # recordings that are all aligned; of more, the shortlist alone
     directions: int = 32  # along which every other window is compared first
-    likely: int = 3000  # places of 8 s: the best of these, compared along all directions
-    shortlist: int = 300  # the best of those, where the hum is aligned
+    likely: int = 10_000  # places of 8 s: the best of these, compared along all directions
+    shortlist: int = 1000  # the best of those, where the hum is aligned
     dtw: float = 0.668
     sequence: float = 0.587
     none: float = -9.549

@@ -14,11 +14,13 @@ Conventions
 
 from __future__ import annotations
 
+import math
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import pairwise
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +131,51 @@ class Contour:
     @property
     def length_s(self) -> float:
         return len(self.semitones) * self.frame_s
+
+    def between(self, start_s: float, end_s: float) -> Contour:
+        """The part from one second to another, as far as there is one."""
+        first, end = frames_between(start_s, end_s, self.frame_s, len(self.semitones))
+        return Contour(self.semitones[first:end], self.voiced[first:end], self.frame_s)
+
+
+def frames_between(start_s: Any, end_s: Any, frame_s: Any, frames: Any) -> Ints:
+    """Of so many frames, that of one second and that of another, in their range. Numbers or arrays of them."""
+    return np.array([np.round(np.clip(second / frame_s, 0, frames)) for second in (start_s, end_s)]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Contours(Sequence[Contour | None]):
+    """Several melody lines laid end to end. semitones, voiced: (frames,). begin: (lines + 1,) where each one's begin.
+    frame_s: (lines,), NaN where there is no line. They are trusted to be of contours, which are checked."""
+
+    semitones: Floats
+    voiced: Bools
+    begin: Ints
+    frame_s: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, lines: Sequence[Contour | None]) -> Contours:
+        there = [line for line in lines if line is not None]
+        return cls(
+            np.concatenate([np.empty(0, np.float32), *(line.semitones for line in there)]),
+            np.concatenate([np.empty(0, np.bool_), *(line.voiced for line in there)]),
+            np.cumsum([0, *(0 if line is None else len(line.semitones) for line in lines)]),
+            np.array([np.nan if line is None else line.frame_s for line in lines], np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame_s)
+
+    @overload
+    def __getitem__(self, row: int) -> Contour | None: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[Contour | None]: ...
+    def __getitem__(self, row: int | slice) -> Contour | Sequence[Contour | None] | None:
+        if isinstance(row, slice):
+            return [self[one] for one in range(*row.indices(len(self)))]
+        row = range(len(self))[row]  # IndexError
+        frames, frame_s = slice(self.begin[row], self.begin[row + 1]), float(self.frame_s[row])
+        return None if math.isnan(frame_s) else Contour(self.semitones[frames], self.voiced[frames], frame_s)
 
 
 @dataclass(frozen=True)
@@ -247,6 +294,11 @@ class Match:
     tempo_ratio: float
     hum_start_s: float = 0.0
     path: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32), compare=False, repr=False)
+
+    def later(self, seconds: float) -> Match:
+        """So many seconds later in the song."""
+        path = self.path + np.array([0.0, seconds], np.float32)
+        return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds, path=path)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,15 @@ def test_round_trip(index, folder):
     ]  # fmt: skip
 
 
+def test_an_index_that_grows_on_a_disk_is_the_same(index, folder, tmp_path):
+    entries = (index.entry(row) for row in range(len(index.songs)))
+    Index.build(entries, index.info, tmp_path / "elsewhere" / "other").save(tmp_path / "other")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        path.name for path in (tmp_path / "other").iterdir()
+    )
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_without_contours(index, tmp_path):
     windows = contour.song_windows(index.contours[0], MODEL.config.contour)
     plain = Index.build([Entry(Song("a"), None, windows, MODEL.embed(windows))], IndexInfo())

@@ -11,21 +11,28 @@ import scipy.special
 from tiny_world import PlainModel, f0_of, hum_of, melody
 
 from humfind.config import DtwConfig, FusionConfig, RankConfig
-from humfind.index import Song
+from humfind.index import Index, Song
 from humfind.index.engines import make_engine
 from humfind.index.vectors import VectorTable, to_float16
 from humfind.rankers import Dtw, Fusion, WindowSequence, sequence
 from humfind.rankers import null_model as evalue
 from humfind.rankers.dtw import kernel, places
 from humfind.rankers.dtw import ranker as dtw
-from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, pitch_sequence_of
-from humfind.rankers.dtw.places import DtwAtPlaces, Some
+from humfind.rankers.dtw.pitch_sequence import (
+    LEVELS,
+    CandidateRegions,
+    PitchSequence,
+    near,
+    pitch_sequence_of,
+    pitch_sequences_of,
+)
+from humfind.rankers.dtw.places import DtwAtPlaces
 from humfind.rankers.dtw.ranker import Stretches
 from humfind.rankers.fusion import probabilities
 from humfind.rankers.sequence import Neighbours
 from humfind.rankers.window_matching import Diagonal, Projected, WindowTable, groups
 from humfind.retrieval import search
-from humfind.types import F0, Contour, InputError
+from humfind.types import F0, Contour, Contours, InputError, Ranking
 
 SONGS = 30
 CONFIG = DtwConfig()
@@ -108,7 +115,7 @@ def test_the_quick_alignment_is_the_plain_one(phrases):
     costs = dtw.local_costs(CONFIG.error_semitones, CONFIG.stray_share)
     for row in range(len(contours)):
         part = slice(songs.ends[row], songs.ends[row + 1])
-        level, start, end = songs.level[part], songs.start[part], songs.end[part]
+        level, start, end = songs.line.level[part], songs.line.first[part], songs.line.last[part]
         tried = [plain_dtw(level, start, end, hum, key, resume, reach) for key in range(kernel.KEYS)]
         plain = np.min(tried, axis=0, initial=np.inf)
         blocks = np.flatnonzero(found.owner == row)
@@ -193,7 +200,14 @@ def test_a_shortlist_gives_the_answers_of_all(index):
     for query in (query_of(3, -5, 1.25), query_of(9, 2, 0.8)):
         every, some = (search.search(query, index, Fusion(index, config)) for config in (RankConfig(), few))
         assert some.music_ids[0] == every.music_ids[0] == query.name[:2]
-        assert some.answers[0].match == every.answers[0].match
+        assert alike(some, every)
+
+
+def alike(some: Ranking, every: Ranking) -> bool:
+    """Whether both find the first song at the same place, but for where frames begin."""
+    one, other = some.answers[0].match, every.answers[0].match
+    there = (one.start_s, one.end_s, one.semitones)
+    return there == pytest.approx((other.start_s, other.end_s, other.semitones), abs=2 * CONFIG.frame_s)
 
 
 @pytest.mark.parametrize("engine", ["ivf", "ivfpq"])
@@ -203,7 +217,7 @@ def test_a_shortlist_that_an_engine_proposes_gives_the_answers_of_all(index, eng
     for query in (query_of(3, -5, 1.25), query_of(9, 2, 0.8), query_of(5, 1, length_s=16.0)):
         every, some = search.search(query, index, Fusion(index)), search.search(query, other, Fusion(other, few))
         assert some.music_ids[0] == every.music_ids[0] == query.name[:2]
-        assert some.answers[0].match == every.answers[0].match
+        assert alike(some, every)
 
 
 def test_an_engine_puts_first_the_blocks_where_a_hum_lies(index):
@@ -353,36 +367,74 @@ def places_of(*given: tuple[int, float, float]) -> CandidateRegions:
     return CandidateRegions(recording, start_s, end_s)
 
 
-def test_only_places_are_aligned_and_what_tells_of_chance(index, monkeypatch):
+def test_only_places_are_aligned_and_what_tells_of_chance(index, tmp_path, monkeypatch):
     monkeypatch.setattr(places, "CHANCE", 15)
-    whole = Dtw(index)
-    some, read = DtwAtPlaces(index, len(whole.lines[CONFIG.frame_s].alike), CONFIG), []
-    monkeypatch.setattr(places, "Dtw", lambda songs, *given: read.append(songs.rows.tolist()) or Dtw(songs, *given))
-    assert isinstance(some.sample.songs, Some)
-    assert some.sample.songs.rows.tolist() == [0, 6, 12, 18, 24]
+    index.save(tmp_path)
+    for songs in (index, Index.load(tmp_path)):
+        whole, blocks = Dtw(songs), Dtw(songs).lines[CONFIG.frame_s].blocks
+        some, read = DtwAtPlaces(songs, np.diff(blocks).astype(float), int(blocks[-1]), CONFIG), []
+        assert len(some.sample.contours) == 5
+        for row, line in zip((0, 6, 12, 18, 24), some.sample.contours, strict=True):
+            assert (line.semitones == songs.contours[row].semitones).all()
+        monkeypatch.setattr(places, "Dtw", lambda given, *more, read=read: read.append(given) or Dtw(given, *more))
+        query = query_of(3, tempo=1.25)
+        evidence = some.evidence(query, places_of((3, 4.0, 16.0), (1, 2.0, 9.0)))
+        assert [line.length_s for line in read[0].contours] == [pytest.approx(7.0), pytest.approx(12.0)]
+        assert np.flatnonzero(evidence.log_e < evalue.NOWHERE / 2).tolist() == [1, 3]
+        assert np.argmin(evidence.log_e) == 3
+        match, expected = some.match(query, 3, evidence), whole.match(query, 3, whole.evidence(query))
+        for name in ("start_s", "end_s", "semitones", "tempo_ratio", "hum_start_s"):
+            assert getattr(match, name) == pytest.approx(getattr(expected, name), abs=2 * CONFIG.frame_s)
+        assert match.path[:, 1] == pytest.approx(expected.path[:, 1], abs=2 * CONFIG.frame_s)
+        elsewhere = some.evidence(query, places_of((3, 13.0, 25.0)))
+        assert elsewhere.log_e[3] > evidence.log_e[3] + 3
+        nowhere = some.evidence(query, CandidateRegions(np.empty(0, np.int64), np.empty(0), np.empty(0)))
+        assert (nowhere.log_e == evalue.NOWHERE).all()
+
+
+def test_at_places_that_are_whole_recordings_all_is_as_with_all(index):
+    """But for a recording's length, told by its windows."""
+    whole, room = Dtw(index), np.linspace(1, 9, SONGS)
+    some = DtwAtPlaces(index, room, 10**9, CONFIG)  # one recording in so many tells of chance
     query = query_of(3, tempo=1.25)
-    evidence = some.evidence(query, places_of((3, 4.0, 16.0), (1, 2.0, 9.0)))
-    assert read == [[1, 3]]
-    assert np.flatnonzero(evidence.log_e < evalue.NOWHERE / 2).tolist() == [1, 3]
-    assert np.argmin(evidence.log_e) == 3
-    assert some.match(query, 3, evidence) == whole.match(query, 3, whole.evidence(query))
-    elsewhere = some.evidence(query, places_of((3, 13.0, 25.0)))
-    assert elsewhere.log_e[3] > evidence.log_e[3] + 3
-    nowhere = some.evidence(query, CandidateRegions(np.empty(0, np.int64), np.empty(0), np.empty(0)))
-    assert (nowhere.log_e == evalue.NOWHERE).all()
+    every = CandidateRegions(np.arange(SONGS), np.zeros(SONGS, np.float32), np.full(SONGS, np.inf, np.float32))
+    found = some.evidence(query, every)
+    alone = replace(CONFIG, length_correction=False)
+    expected = Dtw(index, alone).against(query, some.sample.chances(query))
+    assert found.log_e == pytest.approx(expected.log_e + np.log(room))
+    assert (found.end == expected.end).all()
+    assert some.match(query, 3, found) == whole.match(query, 3, expected)
 
 
-def test_places_that_overlap_are_one_stretch(index):
-    songs = Dtw(index).lines[CONFIG.frame_s]
-    places = places_of((2, 9.0, 14.0), (1, -2.0, 6.0), (2, 4.0, 10.0), (1, 8.0, 99.0), (2, 15.0, 17.0))
-    found = songs.around(places)
+def test_places_that_overlap_are_one(index):
+    places = places_of((2, 9.0, 14.0), (1, -2.0, 6.0), (2, 4.0, 10.0), (1, 8.0, np.inf), (2, 15.0, 17.0), (2, 5.0, 6.0))
+    found = places.merged()
     assert found.recording.tolist() == [1, 1, 2, 2]
-    for row, (start_s, end_s) in enumerate(((-2, 6), (8, 99), (4, 14), (15, 17))):
-        begin, end = songs.ends[found.recording[row]], songs.ends[found.recording[row] + 1]
-        time_s = songs.lines[found.recording[row]].time_s
-        inside = begin + np.flatnonzero((time_s >= start_s) & (time_s < end_s))
-        assert (found.first[row], found.end[row]) == (inside[0], inside[-1] + 1)
-        assert begin <= found.first[row] < found.end[row] <= end
+    assert found.start_s.tolist() == [-2.0, 8.0, 4.0, 15.0]
+    assert found.end_s[[0, 2, 3]].tolist() == [6.0, 14.0, 17.0]
+    assert found.end_s[1] > 1e6
+    nothing = CandidateRegions(np.empty(0, np.int64), np.empty(0), np.empty(0)).merged()
+    assert len(nothing.recording) == len(nothing.end_s) == 0
+
+
+def test_lines_laid_end_to_end_are_as_alone():
+    rng = np.random.default_rng(0)
+    contours = []
+    for frames, frame_s in ((300, 0.04), (0, 0.04), (5, 0.04), (701, 0.01), (900, 0.02)):
+        sung = np.repeat(rng.random(frames) < 0.6, 20)[:frames]
+        contours.append(Contour(rng.uniform(50, 70, frames).astype(np.float32), sung, frame_s))
+    line, ends = pitch_sequences_of(Contours.of(contours), 0.12, 0.3)
+    assert ends[0] == 0
+    assert ends[-1] == len(line.level)
+    for row, contour in enumerate(contours):
+        alone = pitch_sequence_of(contour, 0.12, 0.3)
+        for name, column in vars(alone).items():
+            assert (getattr(line, name)[ends[row] : ends[row + 1]] == column).all()
+    marks = rng.random(len(line.level)) < 0.2
+    for row in range(len(contours)):
+        mine = marks[ends[row] : ends[row + 1]]
+        wider = mine | np.append(mine[1:], False)[: len(mine)] | np.append(False, mine[:-1])[: len(mine)]
+        assert (near(marks, ends)[ends[row] : ends[row + 1]] == wider).all()
 
 
 def test_short_stretches_side_by_side_are_as_alone(index):

@@ -19,6 +19,7 @@ from benchmarks.reliability import small_steps
 from humfind.f0.store import Store
 from humfind.index import Index
 from humfind.index.folder import Entry, IndexInfo, Song
+from humfind.index.mapped import Spool
 from humfind.runtime.files import atomic_write, full_disk
 from humfind.types import Embeddings, InputError, Windows
 
@@ -101,6 +102,15 @@ def test_train(small_world: Path, tmp_path: Path) -> None:
     assert no_halves(out)
     small_steps.train(small_world / "data", small_world / "f0", out)
     assert (out / "model.safetensors").read_bytes() == small.read_bytes()
+
+
+def test_an_index_that_grows_on_the_disk(tmp_path: Path) -> None:
+    grows = Spool("<f4", tmp_path / "index")
+    with files_of(64 * 1024):
+        grows.append(np.zeros((4, 1024), np.float32))
+        with pytest.raises(InputError, match=rf"{tmp_path}: larger than files may be here"):
+            grows.append(np.zeros((16, 1024), np.float32))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.speed.growth import exponents
+from benchmarks.speed.growth import carried_on, exponents
 from benchmarks.speed.side_by_side import Stage, in_turns, machine, markdown, pick
 from humfind.plots.speed import grown, side_by_side
 
@@ -36,6 +36,12 @@ def test_exponents_are_slopes():
     power = exponents(rows)
     assert power == pytest.approx({"search, s": 0.5, "disk, GB": 1.0})
     assert len(grown(rows, power).axes) == 2
+
+
+def test_what_three_sizes_tell_is_carried_on():
+    rows = [{"songs": n, "search, s": 0.1 * n**0.5, "recall@100": 0.9} for n in (10, 100, 1000)]
+    rows[0]["disk, GB"], rows[1]["disk, GB"] = 1.0, 2.0
+    assert carried_on(rows, 10**6) == pytest.approx({"search, s": 100.0})
 
 
 def test_the_machine_is_described():

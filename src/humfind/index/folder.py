@@ -21,16 +21,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import safetensors.numpy
 
 from humfind.config import F0Config, IndexConfig, ModelConfig, from_dict, require_sane
 from humfind.index import engines
-from humfind.index.contours import SEMITONES, frames_of, read_contours, save_contours
-from humfind.index.mapped import map_array, map_tensors, write_array
+from humfind.index.contours import FRAME, SEMITONES, ContourSpool, StoredContours, read_contours
+from humfind.index.mapped import Spool, map_array, map_tensors, write_array, write_tensors
 from humfind.index.parts import index_folder, open_version, read_table, replace_version
-from humfind.index.vectors import VectorTable, to_float16
+from humfind.index.vectors import DTYPE, Halves, VectorTable, to_float16
 from humfind.runtime.files import atomic_write
-from humfind.types import Contour, Embeddings, Floats, InputError, Ints, Windows, normal_form
+from humfind.types import Contour, Contours, Embeddings, Floats, InputError, Ints, Windows, normal_form
 
 PIECE_ROWS = 2**16  # vectors kept together while the index grows: small arrays' memory would not come back
 LONGEST_S = 1e7  # no recording is longer
@@ -119,7 +118,7 @@ class Index:
     key: a row a vector. Never changed: ``add`` and ``delete`` give another index."""
 
     songs: tuple[Song, ...]
-    contours: Sequence[Contour | None]
+    contours: StoredContours
     begin: Ints
     start_s: Floats
     length_s: Floats
@@ -141,10 +140,12 @@ class Index:
             raise ValueError("a recording has more windows than there are")
 
     @classmethod
-    def build(cls, entries: Iterable[Entry], info: IndexInfo) -> Index:
-        """Raises InputError where there is no entry, and for an unknown engine."""
-        songs, contours, counts, columns, vectors, small = [], [], [], [], [], []
-        held = 0
+    def build(cls, entries: Iterable[Entry], info: IndexInfo, beside: Path | None = None) -> Index:
+        """beside: a folder, on whose disk vectors and contours are then kept as they come, rather than in memory.
+        Raises InputError where there is no entry, for an unknown engine, and where that disk is full."""
+        contours, vectors = ContourSpool(beside), Spool(DTYPE, beside)
+        songs, counts, columns = list[Song](), list[int](), list[np.ndarray]()
+        small, held = list[Halves](), 0
         for entry in entries:
             songs.append(entry.song)
             contours.append(entry.contour)
@@ -157,20 +158,14 @@ class Index:
                 small, held = [], 0
         if not songs:
             raise InputError("index: no songs to build it from; give recordings or a store that has some")
-        vectors += small
+        if small:
+            vectors.append(np.concatenate(small))
+        table = VectorTable(vectors.rows())
+        engine = engines.make_engine(info.engine, table)
         start_s, length_s, key = np.concatenate(columns, axis=1)
-        table = VectorTable.of(vectors)
         return cls(
-            tuple(songs),
-            tuple(contours),
-            _begin(counts),
-            start_s,
-            length_s,
-            key,
-            table,
-            engines.make_engine(info.engine, table),
-            info,
-        )
+            tuple(songs), contours.contours(), _begin(counts), start_s, length_s, key, table, engine, info
+        )  # fmt: skip
 
     def add(self, entries: Iterable[Entry]) -> Index:
         """With these recordings after its own."""
@@ -179,7 +174,7 @@ class Index:
         joined = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in PLACES}
         return Index(
             self.songs + more.songs,
-            (*self.contours, *more.contours),
+            StoredContours.of((*self.contours, *more.contours)),
             np.concatenate([self.begin, self.begin[-1] + more.begin[1:]]),
             **joined,
             vectors=table,
@@ -212,7 +207,7 @@ class Index:
         table = self.vectors.take(kept)
         return Index(
             tuple(song for song, stays in zip(self.songs, keeps, strict=True) if stays),
-            tuple(one for one, stays in zip(self.contours, keeps, strict=True) if stays),
+            StoredContours.of(one for one, stays in zip(self.contours, keeps, strict=True) if stays),
             _begin(np.diff(self.begin)[keeps]),
             **{name: getattr(self, name)[kept] for name in PLACES},
             vectors=table,
@@ -261,13 +256,24 @@ class Index:
         row = bisect_left(self.music_ids, music_id)
         if self.music_ids[row : row + 1] != (music_id,):
             return []
-        rows: list[int] = np.flatnonzero(self.recording_song == row).tolist()
+        by_song, begin = self._by_song
+        rows: list[int] = by_song[begin[row] : begin[row + 1]].tolist()
         return rows
+
+    @cached_property
+    def _by_song(self) -> tuple[Ints, Ints]:
+        """Recordings, a song's beside each other; where each song's begin."""
+        counts = np.bincount(self.recording_song, minlength=len(self.music_ids))
+        return np.argsort(self.recording_song, kind="stable"), _begin(counts)
 
     def contour(self, music_id: str) -> Contour | None:
         """Of the first recording of the song that has one."""
         contours = (self.contours[row] for row in self.recordings_of(music_id))
         return next((one for one in contours if one is not None), None)
+
+    def contours_between(self, recordings: Ints, start_s: Floats, end_s: Floats) -> Contours:
+        """Of these recordings' contours the parts from one second to another; nothing else is read."""
+        return self.contours.between(recordings, start_s, end_s)
 
     def title(self, music_id: str) -> str:
         """``Artist - Title``, or what of the two there is."""
@@ -295,15 +301,16 @@ class Index:
         songs = pa.Table.from_pylist(
             [{"id": song.music_id, **asdict(song)} for song in self.songs], pa.schema(list(SONGS)[: -len(COUNTED)])
         )
-        for name, column in zip(COUNTED, (np.diff(self.begin), *frames_of(self.contours)), strict=True):
+        counted = (np.diff(self.begin), np.diff(self.contours.begin), self.contours.frame_s)
+        for name, column in zip(COUNTED, counted, strict=True):
             songs = songs.append_column(SONGS.field(name), pa.array(column))
         places = [getattr(self, name) for name in PLACES]
         writers = {
             "songs": lambda path: atomic_write(path, lambda file: pq.write_table(songs, file, use_dictionary=False)),
             "windows": lambda path: write_array(path, "<f4", (len(PLACES), len(self.vectors)), places),
-            "contours": lambda path: save_contours(path, self.contours),
+            "contours": lambda path: write_array(path, FRAME, self.contours.frames.shape, [self.contours.frames]),
             "vectors": self.vectors.save,
-            "engine": lambda path: atomic_write(path, safetensors.numpy.save(self.engine.state())),
+            "engine": lambda path: write_tensors(path, self.engine.state()),
         }
         replace_version(index_folder(folder), writers, asdict(self.info) | self._counts)
 

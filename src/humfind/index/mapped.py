@@ -11,7 +11,8 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, BinaryIO
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike
 
-from humfind.runtime.files import atomic_write
+from humfind.runtime.files import atomic_write, raise_if_disk_full
 from humfind.types import InputError
 
 NPY_VERSION = (1, 0)
@@ -45,6 +46,61 @@ def write_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...], pieces: It
         npy.write_array_header_1_0(file, header)
         for piece in pieces:
             file.write(np.ascontiguousarray(piece, kind).data)
+
+    atomic_write(path, write)
+
+
+class Spool:
+    """Rows that come piece by piece, to be laid end to end: in memory; or, beside a folder, in a file without a name,
+    which is gone with the last who looks at it, so that they take no more memory than they are looked at."""
+
+    def __init__(self, dtype: DTypeLike, beside: Path | None = None) -> None:
+        """beside: a folder that need not be there yet."""
+        self._kind, self._pieces, self._shape = np.dtype(dtype), list[np.ndarray](), (0,)
+        self._file: Any = None
+        if beside is not None:
+            self._place = next(place for place in (beside, *beside.absolute().parents) if place.is_dir())
+            self._file = tempfile.TemporaryFile(dir=self._place)  # noqa: SIM115 (closed when all rows are in)
+
+    def append(self, piece: np.ndarray) -> None:
+        """Raises InputError where the disk is full."""
+        self._shape = (self._shape[0] + len(piece), *piece.shape[1:])
+        rows = np.ascontiguousarray(piece, self._kind)
+        if self._file is None:
+            self._pieces.append(rows)
+            return
+        with raise_if_disk_full(self._place):
+            self._file.write(rows.data)
+
+    def rows(self) -> np.ndarray:
+        """All of them, once; no more is held than once on the way."""
+        if self._file is None:
+            laid, end = np.empty(self._shape, self._kind), self._shape[0]
+            while self._pieces:
+                piece = self._pieces.pop()
+                laid[end - len(piece) : end] = piece
+                end -= len(piece)
+            return laid
+        with raise_if_disk_full(self._place), self._file as file:
+            file.flush()
+            return _mapped(file, self._kind, self._shape, 0)
+
+
+def write_tensors(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A safetensors file, from the arrays where they lie: its own library would hold all of them again."""
+    about: dict[str, Any] = {}
+    end = 0
+    for name, array in arrays.items():
+        begin, end = end, end + array.nbytes
+        kind = next(kind for kind, dtype in TENSORS.items() if np.dtype(dtype) == array.dtype)
+        about[name] = {"dtype": kind, "shape": array.shape, "data_offsets": (begin, end)}
+    header = json.dumps(about).encode()
+    header += b" " * (-len(header) % 8)
+
+    def write(file: BinaryIO) -> None:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for name, array in arrays.items():
+            file.write(np.ascontiguousarray(array, TENSORS[about[name]["dtype"]]).data)
 
     atomic_write(path, write)
 
@@ -95,27 +151,32 @@ def _place(about: dict[str, Any], size: int) -> tuple[np.dtype[Any], tuple[int, 
 def read_ahead(table: np.ndarray, rows: slice | np.ndarray) -> None:
     """Those rows of ``table`` are read next: where it is mapped as scattered, the disk is told, to look for all at
     once."""
+    if isinstance(rows, slice):
+        first, stop, _ = rows.indices(len(table))
+        read_ranges_ahead(table, np.array([first]), np.array([stop]))
+    else:
+        at = np.ravel(rows)
+        read_ranges_ahead(table, at, at + 1)
+
+
+def read_ranges_ahead(table: np.ndarray, first: np.ndarray, stop: np.ndarray) -> None:
+    """The same for rows in ranges: (n,) each."""
     whole: Any = table
     while isinstance(whole, np.ndarray):
         whole = whole.base
-    if not ADVICE or not isinstance(whole, mmap.mmap):
+    some = stop > first
+    if not ADVICE or not isinstance(whole, mmap.mmap) or not some.any():
         return
     begin, row_size = table.ctypes.data - np.frombuffer(whole, np.uint8).ctypes.data, table.strides[0]
-    if isinstance(rows, slice):
-        from_row, to_row, _ = rows.indices(len(table))
-        pages = np.array([[begin + from_row * row_size], [begin + to_row * row_size - 1]]) // mmap.PAGESIZE
-    else:
-        at = begin + np.ravel(rows).astype(np.int64) * row_size
-        pages = np.stack([at, at + row_size - 1]) // mmap.PAGESIZE
-    if not pages.size:
-        return
+    ends = np.stack([first[some] * row_size, stop[some] * row_size - 1])
+    pages = (begin + ends.astype(np.int64)) // mmap.PAGESIZE
     step = pages[0, 1:] - pages[1, :-1]
     starts = np.append(0, np.flatnonzero((step < 0) | (step > 1)) + 1)  # of pages next to each other
     first, stops = pages[0][starts], pages[1][np.append(starts[1:], pages.shape[1]) - 1] + 1
     several = stops > first + 1
-    for start, stop in zip(first[several].tolist(), stops[several].tolist(), strict=True):
-        for page in range(start, stop, AHEAD_PAGES):
-            size = min(AHEAD_PAGES, stop - page) * mmap.PAGESIZE
+    for start, end in zip(first[several].tolist(), stops[several].tolist(), strict=True):
+        for page in range(start, end, AHEAD_PAGES):
+            size = min(AHEAD_PAGES, end - page) * mmap.PAGESIZE
             whole.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, size)
 
 

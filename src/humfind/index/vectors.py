@@ -6,7 +6,7 @@ On disk it is a ``.npy`` file, which is mapped into memory rather than read: sev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from humfind.index.mapped import map_array, read_ahead, write_array
+from humfind.index.mapped import Spool, map_array, read_ahead, write_array
 from humfind.runtime.files import require_regular_file, require_stored
 from humfind.types import Floats, InputError, Ints
 
@@ -43,14 +43,12 @@ class VectorTable:
         self._halves, self.source = halves, source
 
     @classmethod
-    def of(cls, parts: list[Halves]) -> VectorTable:
-        """Parts laid end to end; the list is emptied on the way, so that no more is held than once."""
-        ends = np.cumsum([len(part) for part in parts])
-        halves = np.empty((ends[-1] if len(ends) else 0, parts[0].shape[1] if parts else 0), np.float16)
-        for end in reversed(ends):
-            part = parts.pop()
-            halves[end - len(part) : end] = part
-        return cls(halves)
+    def of(cls, parts: Iterable[Halves], beside: Path | None = None) -> VectorTable:
+        """Parts laid end to end. beside: of ``Spool``."""
+        laid = Spool(DTYPE, beside)
+        for part in parts:
+            laid.append(part)
+        return cls(laid.rows())
 
     def __len__(self) -> int:
         return len(self._halves)

@@ -21,7 +21,7 @@ from humfind.rankers.dtw.places import DtwAtPlaces
 from humfind.rankers.dtw.ranker import Dtw, Evidence
 from humfind.rankers.sequence import Neighbours, Windowed, WindowSequence
 from humfind.rankers.window_matching import Projected
-from humfind.types import Contour, Floats, Ints, Query, Ranking
+from humfind.types import Contour, Contours, Floats, Ints, Query, Ranking
 
 NONE_AMONG = 1000  # songs, for which the weight of none of them is given
 FEWEST_SONGS = 300  # of fewer, chance is read off too little: none of them is not taken to be less likely still
@@ -41,6 +41,7 @@ class Indexed(Windowed, Protocol):
     @property
     def info(self) -> EngineOf: ...
     def estimated(self, vectors: Floats, k: int) -> tuple[Floats, Ints]: ...
+    def contours_between(self, recordings: Ints, start_s: Floats, end_s: Floats) -> Contours: ...
 
 
 class Fusion:
@@ -57,7 +58,7 @@ class Fusion:
             return
         # at another tempo than the hum's windows were cut for, the windows would not have put a song first
         at_one = replace(config.dtw, tempos=config.dtw.tempos[:1])
-        self.dtw = DtwAtPlaces(songs, int(self.sequence.blocks[-1]), at_one, threads)
+        self.dtw = DtwAtPlaces(songs, self.sequence.places, int(self.sequence.blocks[-1]), at_one, threads)
         self.look = self._first_look()
 
     def rank(self, query: Query, k: int) -> Ranking:

@@ -167,10 +167,11 @@ class WindowSequence:
         ratios = _tempos(query)
         asked = _asked(query, ratios, self.whole.hop_s)
         near = self._around(chosen, max(int(one.hops[-1]) for one in asked))
-        least = self._least(asked, self.whole, groups(self.whole.recordings(sample) + near))
+        told = np.union1d(sampled, chosen)
+        least = self._least(asked, self.whole, groups(self.whole.recordings(sample) + near), told)
         owner, every = self.block_owner[chosen], np.arange(len(chosen))
-        null = [NullModel.of(distances[sampled], weight) for distances in least]
-        by_block, tempo = _log_e(least[:, chosen], ratios, every, self.places[owner], null)
+        null = [NullModel.of(distances[told.searchsorted(sampled)], weight) for distances in least]
+        by_block, tempo = _log_e(least[:, told.searchsorted(chosen)], ratios, every, self.places[owner], null)
         log_e = np.full(len(self.places), NOWHERE)
         np.minimum.at(log_e, owner, by_block)
         best = np.argsort(by_block, kind="stable")[:count]
@@ -211,17 +212,24 @@ class WindowSequence:
             self.block_begin[blocks], end, np.minimum(end + reach, self.whole.begin[self.block_owner[blocks] + 1])
         )
 
-    def _least(self, asked: list[Diagonal], look: WindowTable, compared: Iterable[Group]) -> Floats:
+    def _least(
+        self, asked: list[Diagonal], look: WindowTable, compared: Iterable[Group], told: Ints | None = None
+    ) -> Floats:
         """(tempos, blocks): the smallest mean squared distance along a diagonal from a place of each block, infinity
-        where none was compared. asked: the hum at each tempo."""
+        where none was compared. asked: the hum at each tempo. told: blocks, rising, where others are not compared:
+        (tempos, told), so that what is held does not grow with the songs."""
         vectors = np.concatenate([one.vectors for one in asked])
         rows_of = ends_of([len(one.hops) for one in asked])
-        nothing = int(self.blocks[-1])
+        nothing = int(self.blocks[-1]) if told is None else len(told)
         least = np.full((len(asked), nothing + 1), np.inf, np.float32)
         for begin, rows, counted in compared:
             part, squares = look.vectors.with_squares(rows)
             products = vectors @ part.T
-            block = look.block(rows) if counted is None else np.where(counted, look.block(rows), nothing)
+            block = look.block(rows)
+            if told is not None:
+                block = told.searchsorted(block)
+            if counted is not None:
+                block = np.where(counted, block, nothing)
             for row, one in enumerate(asked):
                 mine = products[rows_of[row] : rows_of[row + 1]]
                 one.compare(mine, begin, block, squares, least[row])

@@ -37,7 +37,7 @@ def index_of(
     """The index of a data set's split, of an f0 store's split, or of a folder of music: recordings, MIDI, ABC, kern.
 
     keep: the f0 store of such a folder's recordings, where each f0 is kept as soon as it is tracked; nowhere where
-    None. known: an index from which recordings are taken that have not changed.
+    None; on its disk the index grows. known: an index from which recordings are taken that have not changed.
     """
     kind = kind_of(source, split)
     is_store, is_folder = kind == "store", kind == "folder" and store is None
@@ -57,7 +57,7 @@ def index_of(
     else:
         f0s, songs = read_folder(files, source, f0, keep)
     entries = recordings(f0s.f0, read_titles(source), songs)
-    made = search.build_index(entries, encoder, model_path, f0s.tracker, len(f0s.items), engine, known)
+    made = search.build_index(entries, encoder, model_path, f0s.tracker, len(f0s.items), engine, known, keep)
     return made, f0s.skipped
 
 

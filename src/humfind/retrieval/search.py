@@ -13,6 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,10 +50,12 @@ def build_index(
     total: int | None = None,
     engine: str = IndexConfig.engine,
     known: Index | None = None,
+    beside: Path | None = None,
 ) -> Index:
     """Songs' f0 (or audio, as the model reads) -> index. model_path, tracker: kept in the index for those who open it
     later. total: recordings, for the time left, where ``recordings`` has no length. known: an index by the same model,
-    from which recordings are taken that have not changed: the same index, sooner.
+    from which recordings are taken that have not changed: the same index, sooner. beside: a folder, on whose disk
+    what grows with the songs is kept until the index is saved, rather than in memory.
 
     Where a Song lacks its length or checksum, they are taken from its source. Raises InputError when empty, and for an
     unknown engine.
@@ -60,7 +63,7 @@ def build_index(
     config = json.loads(json.dumps(to_dict(model.config)))  # as it will be read back
     info = IndexInfo(model.checksum, model_path, config, dict(tracker or {}), engine)
     seen: Counter[str] = Counter()
-    made = Index.build(entries_of(recordings, model, total, known, seen), info)
+    made = Index.build(entries_of(recordings, model, total, known, seen), info, beside)
     check_counts(log, "index", seen["recordings"], "recordings", rows=len(made.songs))
     check_counts(log, "index", seen["windows"], "windows", vectors=len(made.vectors))
     return made

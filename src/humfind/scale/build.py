@@ -169,7 +169,7 @@ def _known(folder: Path, model: str, checksum: str) -> Index | None:
             log.info("built anew, since %s", error)
     alike = [one for one in indexes if one.info.model_checksum == checksum]
     entries = (one.entry(row) for one in alike for row in range(len(one.songs)))
-    return Index.build(entries, IndexInfo(checksum, model)) if alike else None
+    return Index.build(entries, IndexInfo(checksum, model), folder) if alike else None
 
 
 @contextmanager

@@ -44,8 +44,7 @@ class ProductCodes:
     def __init__(self, table: VectorTable, state: Mapping[str, np.ndarray] | None = None) -> None:
         if state is None:
             centroids, codebooks = _trained(table)
-            codes, list_of = _encoded(table, 0, centroids, codebooks)
-            listed = _in_lists(codes, np.arange(len(table), dtype=np.int32), list_of, len(centroids))
+            listed = _listed(table, centroids, codebooks)
             self._state = {"centroids": centroids, "codebooks": codebooks} | listed
         else:
             self._state = _checked(state, table)
@@ -97,15 +96,9 @@ class ProductCodes:
 
     def add(self, table: VectorTable) -> ProductCodes:
         """New rows go to the lists that there are."""
-        before, centroids = self._state["rows"], self._state["centroids"]
-        codes, list_of = _encoded(table, len(before), centroids, self._state["codebooks"])
-        listed = _in_lists(
-            np.concatenate([self._state["codes"], codes]),
-            np.concatenate([before, np.arange(len(before), len(table), dtype=np.int32)]),
-            np.concatenate([self._list_of, list_of]),
-            len(centroids),
+        return ProductCodes(
+            table, self._state | _listed(table, self._state["centroids"], self._state["codebooks"], self._state)
         )
-        return ProductCodes(table, self._state | listed)
 
     def delete(self, table: VectorTable, kept: Ints) -> ProductCodes:
         number = np.full(len(self._state["rows"]), -1, np.int32)
@@ -113,24 +106,48 @@ class ProductCodes:
         rows = number[self._state["rows"]]
         stays = rows >= 0
         lists = len(self._state["centroids"])
-        listed = _in_lists(self._state["codes"][stays], rows[stays], self._list_of[stays], lists)
-        return ProductCodes(table, self._state | listed)
-
-    @property
-    def _list_of(self) -> NDArray[np.int32]:
-        """Of each of ``codes``."""
-        counts = np.diff(self._state["begin"]).astype(np.int64)
-        return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        begin = _begin(_list_of(self._state["begin"])[stays], lists)
+        return ProductCodes(
+            table, self._state | {"codes": self._state["codes"][stays], "rows": rows[stays], "begin": begin}
+        )
 
     def state(self) -> State:
         return self._state
 
 
-def _in_lists(codes: NDArray[np.uint8], rows: NDArray[np.int32], list_of: NDArray[np.int32], lists: int) -> State:
-    """What of the state lies list after list; within a list the rows rise."""
-    order = np.argsort(list_of, kind="stable")
-    begin = np.concatenate([[0], np.cumsum(np.bincount(list_of, minlength=lists))]).astype(np.int64)
-    return {"codes": codes[order], "rows": rows[order], "begin": begin}
+def _listed(table: VectorTable, centroids: Floats, codebooks: Floats, before: State | None = None) -> State:
+    """What of the state lies list after list; within a list the rows rise. Codes are put where they go as they are
+    made, so that they are held once. before: the state of its first rows."""
+    start = 0 if before is None else len(before["rows"])
+    list_of = nearest_centroid(table, start, centroids)
+    if before is not None:
+        own = np.empty(start, np.int32)
+        own[before["rows"]] = _list_of(before["begin"])
+        list_of = np.concatenate([own, list_of])
+    rows = np.argsort(list_of, kind="stable").astype(np.int32)
+    place = np.empty_like(rows)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    codes = np.empty((len(table), len(codebooks)), np.uint8)
+    if before is not None:
+        codes[place[before["rows"]]] = before["codes"]
+    index = _index(centroids, codebooks)
+    for first, block in table.blocks():
+        skipped = max(0, start - first)
+        part, mine = block[skipped:], slice(first + skipped, first + len(block))
+        if len(part):
+            codes[place[mine]] = index.pq.compute_codes(_padded(part - centroids[list_of[mine]]))
+    return {"codes": codes, "rows": rows, "begin": _begin(list_of, len(centroids))}
+
+
+def _begin(list_of: NDArray[np.int32], lists: int) -> Ints:
+    """(lists + 1,): where each one's begin."""
+    return np.concatenate([[0], np.cumsum(np.bincount(list_of, minlength=lists))]).astype(np.int64)
+
+
+def _list_of(begin: np.ndarray) -> NDArray[np.int32]:
+    """That each of what is listed is in."""
+    counts = np.diff(begin)
+    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
 def _let_go(lists: Any, codes: NDArray[np.uint8]) -> None:
@@ -181,21 +198,6 @@ def _at_least(rows: Floats, count: int) -> Floats:
     """Rows, over and over where they are too few for k-means."""
     found: Floats = np.tile(rows, (-(-count // len(rows)), 1)) if len(rows) < count else rows
     return found
-
-
-def _encoded(
-    table: VectorTable, start: int, centroids: Floats, codebooks: Floats
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Codes and lists of the rows of ``table`` from ``start`` on."""
-    index, list_of = _index(centroids, codebooks), nearest_centroid(table, start, centroids)
-    codes, done = [np.empty((0, len(codebooks)), np.uint8)], 0
-    for first, block in table.blocks():
-        part = block[max(0, start - first) :]
-        if len(part):
-            own = centroids[list_of[done : done + len(part)]]
-            codes.append(index.pq.compute_codes(_padded(part - own)))
-            done += len(part)
-    return np.concatenate(codes), list_of
 
 
 def _checked(state: Mapping[str, np.ndarray], table: VectorTable) -> State:

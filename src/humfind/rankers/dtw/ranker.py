@@ -13,9 +13,8 @@ aligned again in fine ones; where there are many, ``DtwAtPlaces`` aligns it at t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -25,7 +24,14 @@ from humfind.config import DtwConfig
 from humfind.rankers.best_recording import Songs, ranking_of
 from humfind.rankers.dtw import kernel
 from humfind.rankers.dtw.kernel import FREE, KEYS, PITCHES, ROOM, UNREACHED
-from humfind.rankers.dtw.pitch_sequence import LEVELS, CandidateRegions, PitchSequence, ends_of, near, pitch_sequence_of
+from humfind.rankers.dtw.pitch_sequence import (
+    LEVELS,
+    PitchSequence,
+    ends_of,
+    near,
+    pitch_sequence_of,
+    pitch_sequences_of,
+)
 from humfind.rankers.null_model import (
     BLOCK_S,
     NOWHERE,
@@ -37,7 +43,7 @@ from humfind.rankers.null_model import (
     null_sample,
 )
 from humfind.runtime.cores import cores
-from humfind.types import Contour, Floats, InputError, Ints, Match, Query, Ranking
+from humfind.types import Contour, Contours, Floats, InputError, Ints, Match, Query, Ranking
 
 CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does where others are aligned for being likely
 
@@ -45,13 +51,28 @@ CHANCE = 2500  # blocks, of all recordings alike, that tell what chance does whe
 @dataclass(frozen=True)
 class Evidence:
     """A search's outcome, a row a recording. log_e: smaller is better. tempo, key: at which it was found. end: of its
-    block, the frame after the last, counted from where its own line begins."""
+    block, the frame after the last, counted from where its own line begins. start_s, end_s: the part of the recording
+    that was aligned, as its own line."""
 
     log_e: NDArray[np.float64]
     tempo: NDArray[np.float64]
     key: Ints
     end: Ints
+    start_s: Floats
+    end_s: Floats
     frame_s: float
+
+    @classmethod
+    def nowhere(cls, recordings: int, frame_s: float) -> Evidence:
+        """Where nothing was aligned."""
+        key, end = np.zeros((2, recordings), np.int64)
+        start_s, end_s = np.zeros((2, recordings), np.float32)
+        return cls(np.full(recordings, NOWHERE), np.ones(recordings), key, end, start_s, end_s, frame_s)
+
+    def of(self, rows: Ints) -> Evidence:
+        """Of these recordings alone."""
+        columns = {name: column[rows] for name, column in vars(self).items() if name != "frame_s"}
+        return Evidence(**columns, frame_s=self.frame_s)
 
 
 @dataclass(frozen=True)
@@ -65,40 +86,28 @@ class Stretches:
 
 @dataclass(frozen=True)
 class PitchSequences:
-    """All recordings' lines laid end to end. ends: (recordings + 1,). start, end: (frames,) whether a phrase does.
-    frame_s: of a frame. blocks: (recordings + 1,) where each one's blocks begin."""
+    """All recordings' lines laid end to end. line: its ``first`` and ``last`` are wider by a frame on either side, of
+    each line. ends: (recordings + 1,). frame_s: of a frame. blocks: (recordings + 1,) where each one's blocks begin."""
 
-    lines: tuple[PitchSequence, ...]
-    level: NDArray[np.int16]
-    start: NDArray[np.bool_]
-    end: NDArray[np.bool_]
+    line: PitchSequence
     ends: Ints
     frame_s: float
     per_block: int
     blocks: Ints
 
     @classmethod
-    def of(cls, contours: Sequence[Contour], frame_s: float, config: DtwConfig) -> PitchSequences:
-        lines = tuple(pitch_sequence_of(contour, frame_s, config.hold_s) for contour in contours)
-        ends = ends_of([len(line.level) for line in lines])
+    def of(cls, contours: Contours, frame_s: float, config: DtwConfig) -> PitchSequences:
+        line, ends = pitch_sequences_of(contours, frame_s, config.hold_s)
+        wider = replace(line, first=near(line.first, ends), last=near(line.last, ends))
         per_block = max(1, round(BLOCK_S / frame_s))
-        first, last = ([near(getattr(line, name)) for line in lines] for name in ("first", "last"))
-        return cls(
-            lines,
-            np.concatenate([line.level for line in lines]),
-            np.concatenate(first),
-            np.concatenate(last),
-            ends,
-            frame_s,
-            per_block,
-            ends_of(-(-np.diff(ends) // per_block)),
-        )
+        return cls(wider, ends, frame_s, per_block, ends_of(-(-np.diff(ends) // per_block)))
 
     @cached_property
     def alike(self) -> NDArray[np.float64]:
         """(blocks,) how many of its recording are like each."""
-        counts = (alike_blocks(line.level, np.ones_like(line.level), LEVELS, self.per_block) for line in self.lines)
-        return np.concatenate(list(counts))
+        levels = np.split(self.line.level, self.ends[1:-1])
+        counts = [alike_blocks(level, np.ones_like(level), LEVELS, self.per_block) for level in levels]
+        return np.concatenate(counts)
 
     def weights(self, rows: Ints) -> Weights:
         """Of the blocks of these recordings, which never fall."""
@@ -109,20 +118,6 @@ class PitchSequences:
     def whole(self, rows: Ints) -> Stretches:
         """Whole recordings."""
         return Stretches(rows, self.ends[rows], self.ends[rows + 1])
-
-    def around(self, places: CandidateRegions) -> Stretches:
-        """Those frames, once where places overlap."""
-        order = np.lexsort((places.start_s, places.recording))
-        times = [self.lines[row].time_s for row in places.recording[order]]
-        first, end = (
-            self.ends[places.recording[order]]
-            + [time_s.searchsorted(at) for time_s, at in zip(times, seconds[order], strict=True)]
-            for seconds in (places.start_s, places.end_s)
-        )
-        reach = np.maximum.accumulate(end)
-        begins = np.append(True, first[1:] >= reach[:-1])
-        lasts = np.append(np.flatnonzero(begins)[1:] - 1, len(end) - 1)
-        return Stretches(places.recording[order][begins], first[begins], reach[lasts])
 
 
 @dataclass(frozen=True)
@@ -158,8 +153,9 @@ class Dtw:
     """
 
     def __init__(self, songs: Songs, config: DtwConfig | None = None, threads: int = 0) -> None:
-        contours = [contour for contour in songs.contours if contour is not None]
-        if len(contours) != len(songs.contours):
+        given = songs.contours
+        contours = given if isinstance(given, Contours) else Contours.of(given)
+        if np.isnan(contours.frame_s).any():
             raise InputError("ranker dtw: this index has no contours; build it from f0")
         self.songs, self.contours, self.config = songs, contours, config or DtwConfig()
         self.threads = threads or cores()
@@ -178,10 +174,10 @@ class Dtw:
         every = self._costs(query.melody, self.config.frame_s, np.arange(len(self.contours)))
         return [one.chances() for one in every]
 
-    def at_places(self, query: Query, places: CandidateRegions, chances: list[list[NullModel]]) -> Evidence:
-        """Where a recording has no place, nothing matches."""
+    def against(self, query: Query, chances: list[list[NullModel]]) -> Evidence:
+        """Of every recording, in fine frames, where it is told from elsewhere what chance does."""
         fine = self.config.frame_s
-        return self._evidence(self._costs(query.melody, fine, places), chances, fine)
+        return self._evidence(self._costs(query.melody, fine, np.arange(len(self.contours))), chances, fine)
 
     def evidence(self, query: Query, prior: NDArray[np.float64] | None = None) -> Evidence:
         """Of every recording. prior: (recordings,) added to the log E-values of the first look where it is decided
@@ -201,18 +197,18 @@ class Dtw:
         second = self._evidence([one.of(best) for one in found], chances, fine)
         among = np.isin(every, best)
         merged = {
-            name: np.where(among, getattr(second, name), getattr(first, name))
-            for name in ("log_e", "tempo", "key", "end")
+            name: np.where(among, column, getattr(first, name))
+            for name, column in vars(second).items()
+            if name != "frame_s"
         }
         return Evidence(**merged, frame_s=fine)
 
-    def _costs(self, contour: Contour, frame_s: float, where: Ints | CandidateRegions) -> list[Costs]:
-        """The hum aligned at each tempo, with whole recordings or at places."""
+    def _costs(self, contour: Contour, frame_s: float, rows: Ints) -> list[Costs]:
+        """The hum aligned with these recordings at each tempo."""
         found = []
         for tempo in self.config.tempos:
             hum, songs = self._pair(contour, tempo, frame_s)
-            stretches = songs.around(where) if isinstance(where, CandidateRegions) else songs.whole(where)
-            found.append(self._align(hum, songs, stretches))
+            found.append(self._align(hum, songs, songs.whole(rows)))
         return found
 
     def _evidence(self, found: list[Costs], chances: list[list[NullModel]], frame_s: float) -> Evidence:
@@ -222,17 +218,19 @@ class Dtw:
         first = np.argmin(log_e, axis=0)
         every = np.arange(len(first))
         tempo = np.array(self.config.tempos)[first]
-        return Evidence(log_e[first, every], tempo, key[first, every], end[first, every], frame_s)
+        from_s, to_s = np.zeros(len(every), np.float32), np.full(len(every), np.inf, np.float32)
+        return Evidence(log_e[first, every], tempo, key[first, every], end[first, every], from_s, to_s, frame_s)
 
     def match(self, query: Query, recording: int, evidence: Evidence) -> Match:
         """Where in a recording the hum lies best."""
         nowhere = Match(0.0, query.length_s, 0.0, 1.0)
-        if evidence.log_e[recording] >= NOWHERE:
+        contour = self.contours[recording]
+        if contour is None or evidence.log_e[recording] >= NOWHERE:
             return nowhere
         hum, songs = self._pair(query.melody, float(evidence.tempo[recording]), evidence.frame_s)
         begin = songs.ends[recording]
         end = begin + evidence.end[recording]
-        time_s, frame_s = songs.lines[recording].time_s, evidence.frame_s
+        line, frame_s = songs.line, evidence.frame_s
         costs = local_costs(self.config.error_semitones, self.config.stray_share)
         key = int(evidence.key[recording])
         level = (hum.level + key * (LEVELS // KEYS)) % LEVELS
@@ -243,13 +241,12 @@ class Dtw:
         )  # of a path that does not jump
         first_row = begin if jumps else max(begin, end - songs.per_block - longest)
         rows = slice(first_row, songs.ends[recording + 1] if jumps else end)
-        part = kernel.Frames(songs.level[rows], songs.start[rows], songs.end[rows])
+        part = kernel.Frames(line.level[rows], line.first[rows], line.last[rows])
         block = max(0, end - songs.per_block - first_row)
         frame, jumped = kernel.trace(part, moved, costs, self._penalties, block)
         sung = int(np.flatnonzero(jumped)[-1]) if jumped.any() else 0  # from where on it is one part of the song
-        time_s = time_s[first_row - begin :]
+        time_s = line.time_s[rows]
         start_s, end_s = float(time_s[frame[sung]]), float(time_s[frame[-1]]) + frame_s
-        contour = self.contours[recording]
         within = slice(round(start_s / contour.frame_s), max(1, round(end_s / contour.frame_s)))
         semitones = _transposition(query.melody, contour.semitones[within], contour.voiced[within], key * 12 / KEYS)
         hum_start_s = float(hum.time_s[sung])
@@ -335,7 +332,7 @@ class Dtw:
             return np.asarray(np.minimum(np.round(cost / unit), ROOM), np.int16)
 
         penalties = kernel.Penalties(*(np.int16(whole(cost)) for cost in each))
-        frames = kernel.Frames(songs.level, songs.start, songs.end)
+        frames = kernel.Frames(songs.line.level, songs.line.first, songs.line.last)
         stretches = kernel.Stretches(chosen.first, chosen.end, blocks, songs.per_block)
 
         def share(thread: int) -> None:
