@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_world import PlainModel, f0_of, melody
 
-from humfind.index import Entry, Index, IndexInfo, Song
+from humfind.index import Entry, Index, IndexInfo, Song, contours
 from humfind.index.vectors import VectorTable, to_float16
 from humfind.melody import contour
 from humfind.retrieval import search
@@ -57,6 +57,19 @@ def test_an_index_that_grows_on_a_disk_is_the_same(index, folder, tmp_path):
         path.name for path in (tmp_path / "other").iterdir()
     )
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_contours_are_read_together_or_one_by_one(index, folder, monkeypatch):
+    monkeypatch.setattr(contours, "TOGETHER", 2)
+    stored = Index.load(folder).contours
+    rows = list(range(len(index.songs)))
+    together = (list(stored), stored[:], [stored[row] for row in rows], stored[::-1][::-1])
+    for found in together:
+        assert len(found) == len(rows) > 2
+        assert all((one.semitones == index.contours[row].semitones).all() for row, one in zip(rows, found, strict=True))
+    assert len(stored[1:1]) == 0
+    with pytest.raises(IndexError):
+        stored[len(rows)]
 
 
 def test_without_contours(index, tmp_path):

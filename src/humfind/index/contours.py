@@ -15,6 +15,7 @@ from humfind.types import Contour, Contours, InputError, Ints, frames_between
 FRAME = np.dtype([("semitones", "<f4"), ("voiced", "?")])
 SEMITONES = 2000.0  # no pitch that a float32 of Hz can hold is further from 0
 FRAMES_S = (0.001, 1.0)  # of a contour
+TOGETHER = 256  # contours that are read at once where all are
 
 
 class StoredContours(Sequence[Contour | None]):
@@ -28,9 +29,9 @@ class StoredContours(Sequence[Contour | None]):
         self.frames, self.begin, self.frame_s, self.source = frames, begin, frame_s, source
 
     @classmethod
-    def of(cls, contours: Iterable[Contour | None], beside: Path | None = None) -> StoredContours:
-        """beside: of ``Spool``."""
-        made = ContourSpool(beside)
+    def of(cls, contours: Iterable[Contour | None]) -> StoredContours:
+        """In memory."""
+        made = ContourSpool()
         for contour in contours:
             made.append(contour)
         return made.contours()
@@ -43,9 +44,10 @@ class StoredContours(Sequence[Contour | None]):
     @overload
     def __getitem__(self, row: slice) -> Sequence[Contour | None]: ...
     def __getitem__(self, row: int | slice) -> Contour | Sequence[Contour | None] | None:
-        if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(len(self)))]
-        return self.between(np.array([range(len(self))[row]]), np.zeros(1), np.full(1, np.inf))[0]
+        every = range(len(self))
+        rows = np.array(every[row] if isinstance(row, slice) else [every[row]], np.int64)
+        found = self.between(rows, np.zeros(len(rows)), np.full(len(rows), np.inf))
+        return found if isinstance(row, slice) else found[0]
 
     def between(self, recordings: Ints, start_s: NDArray[Any], end_s: NDArray[Any]) -> Contours:
         """Of these recordings' contours the parts from one second to another; nothing else is read."""
@@ -61,7 +63,8 @@ class StoredContours(Sequence[Contour | None]):
         return Contours(semitones, mine["voiced"].view(np.uint8) != 0, begin, frame_s)  # a byte may hold anything
 
     def __iter__(self) -> Iterator[Contour | None]:
-        return (self[row] for row in range(len(self)))
+        for row in range(0, len(self), TOGETHER):
+            yield from self[row : row + TOGETHER]
 
 
 class ContourSpool:

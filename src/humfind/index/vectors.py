@@ -43,9 +43,9 @@ class VectorTable:
         self._halves, self.source = halves, source
 
     @classmethod
-    def of(cls, parts: Iterable[Halves], beside: Path | None = None) -> VectorTable:
-        """Parts laid end to end. beside: of ``Spool``."""
-        laid = Spool(DTYPE, beside)
+    def of(cls, parts: Iterable[Halves]) -> VectorTable:
+        """Parts laid end to end."""
+        laid = Spool(DTYPE)
         for part in parts:
             laid.append(part)
         return cls(laid.rows())

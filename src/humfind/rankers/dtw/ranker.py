@@ -153,7 +153,7 @@ class Dtw:
     """
 
     def __init__(self, songs: Songs, config: DtwConfig | None = None, threads: int = 0) -> None:
-        given = songs.contours
+        given = songs.contours if isinstance(songs.contours, Contours) else songs.contours[:]  # read once
         contours = given if isinstance(given, Contours) else Contours.of(given)
         if np.isnan(contours.frame_s).any():
             raise InputError("ranker dtw: this index has no contours; build it from f0")
