@@ -117,6 +117,13 @@ PLAYLISTS: tuple[object, ...] = (
     {"tracks": ["a"], "length": -1}, {"tracks": ["a"], "length": 10**9}, {"tracks": ["a"], "length": "x"}, [1], "",
 )  # fmt: skip
 
+LINE = {"hop_s": 0.01, "threshold": 0.5, "hz": [220.0], "confidence": [1.0]}
+LINES: tuple[object, ...] = (
+    b"", b"{", b"\xff\xfe", b"NaN", [1], LINE, {"tracker": 1} | LINE, {"tracker": {}} | LINE | {"hz": "x" * 100_000},
+    {"tracker": {}} | LINE | {"hz": [[[]]]}, {"tracker": {}} | LINE | {"hop_s": -1},
+    {"tracker": {}} | LINE | {"hz": [-1]}, {"tracker": {}} | LINE | {"hz": [0] * 120_001},
+)  # fmt: skip
+
 
 def requests() -> Iterator[tuple[str, bytes, set[int]]]:
     """(what, as it is sent, the statuses that are right)."""
@@ -139,6 +146,10 @@ def requests() -> Iterator[tuple[str, bytes, set[int]]]:
         yield method, asked(method, "/api/search"), {405}
     for value in PLAYLISTS:
         yield f"playlist {str(value)[:20]}", of_json("/api/playlist", value), {422}
+    for value in LINES:
+        yield f"f0 {str(value)[:20]}", of_json("/api/search/f0", value), {422}
+    yield "f0 of another tracker", of_json("/api/search/f0", {"tracker": {"tracker": "x"}} | LINE), {409}
+    yield "a deep f0", of_json("/api/search/f0", b"[" * 20_000), {400}
     yield "a deep playlist", of_json("/api/playlist", b"[" * 20_000), {400}
     for value in ({"id": "../..", "parts": ["melody"]}, {"id": "", "parts": ["sound"]}):
         yield f"folder {value['id']!r}", of_json("/api/folders", value), {409}

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -15,7 +16,9 @@ from served import opened
 from humfind.app.libraries import Libraries
 from humfind.app.library import Library
 from humfind.app.server import PAGE, make_app
-from humfind.index import Song
+from humfind.config import F0Config
+from humfind.f0 import make_tracker, track_file
+from humfind.index import Index, Song
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,45 @@ def test_samples_alone_are_the_same_hum(folder, client):
     assert client.post("/api/search", params={"pcm_hz": 7}, content=b"xx").status_code == 422
 
 
+@pytest.fixture
+def tracked(folder: Path, client: TestClient) -> dict[str, Any]:
+    """A hum's f0, as it is sent."""
+    about = client.get("/api/indexes").json()[0]["tracker"]
+    line = track_file(make_tracker(F0Config.of(about), "hum"), folder / "hums/3.wav")
+    columns = {"hz": line.hz.tolist(), "confidence": line.confidence.tolist()}
+    return {"tracker": about, "hop_s": line.hop_s, "threshold": line.threshold} | columns
+
+
+def test_a_hum_that_was_tracked_elsewhere_has_the_answer_of_its_recording(folder, client, tracked):
+    whole = client.post("/api/search", content=(folder / "hums/3.wav").read_bytes()).json()
+    assert client.post("/api/search/f0", json=tracked).json() == whole
+    silent = client.post("/api/search/f0", json=tracked | {"hz": [0.0] * len(tracked["hz"])}).json()
+    assert silent["verdict"] == "not here"
+    assert silent["reason"].startswith("hum: silent: no frame has a pitch")
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "said"),
+    [
+        ({"tracker": {"tracker": "pyin"}}, 409, "not tracked as this library's hums"),
+        ({"tracker": {}}, 409, "not tracked as this library's hums"),
+        ({"hz": [220.0]}, 422, "a confidence for each hz"),
+        ({"hz": [220.0] * 9000, "confidence": [1.0] * 9000}, 422, "60 s at most"),
+        ({"hz": [-1.0], "confidence": [1.0]}, 422, "greater than or equal to 0"),
+        ({"hz": ["nan"], "confidence": [1.0]}, 422, "hz 0: Input should be"),
+        ({"hz": [1e300], "confidence": [1.0]}, 422, "less than or equal to 20000"),
+        ({"hop_s": 1e-9}, 422, "greater than or equal to 0.0005"),
+        ({"threshold": "nan"}, 422, "threshold: Input should be"),
+        ({"hz": None}, 422, "valid list"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_f0_that_is_none(client, tracked, changed, status, said):
+    answer = client.post("/api/search/f0", json=tracked | changed)
+    assert answer.status_code == status
+    assert said in answer.json()["detail"]
+
+
 def test_what_is_no_recording_is_not_handed_out(folder, client, tmp_path, monkeypatch):
     """An index of another's making may name any file."""
     page = tmp_path / "page.html"
@@ -59,10 +101,12 @@ def test_what_is_no_recording_is_not_handed_out(folder, client, tmp_path, monkey
     assert (answer.status_code, "script" in answer.text) == (404, False)
 
 
-def test_what_is_there_and_what_is_not(client):
+def test_what_is_there_and_what_is_not(folder, client):
     assert client.get("/api/health").json()["status"] == "ok"
     parts = {"melody": True, "sound": False, "tracks": False}
-    assert client.get("/api/indexes").json() == [{"name": "mine", "songs": 8, "parts": parts}]
+    tracker = Index.load(folder / "index").info.tracker
+    assert tracker["tracker"] == "swiftf0"
+    assert client.get("/api/indexes").json() == [{"name": "mine", "songs": 8, "parts": parts, "tracker": tracker}]
     answer = client.get("/api/tag", params={"words": "rock"})
     assert (answer.status_code, "no sound; add it" in answer.json()["detail"]) == (409, True)
     assert client.post("/api/search?index=other", content=b"x").status_code == 404

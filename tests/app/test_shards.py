@@ -23,9 +23,10 @@ from served import HUMMED, Serve, opened
 from humfind.app.library import Library
 from humfind.app.shards import Shard, Shards, UnavailableError, merged
 from humfind.config import RankConfig
+from humfind.f0 import Tracker, track_file
 from humfind.index import Index
 from humfind.rankers.fusion import none_among, probabilities
-from humfind.types import InputError
+from humfind.types import F0, InputError
 
 INTO, PATIENT_S = 3, 60.0
 
@@ -85,7 +86,7 @@ def test_the_page_searches_all_of_them(serve: Serve, folder: Path, dealt: list[L
     front = serve(opened(tmp_path, all=every))
     with urllib.request.urlopen(f"{front}/api/indexes") as answer:
         assert json.load(answer) == [
-            {"name": "all", "songs": 8, "parts": {"melody": True, "sound": False, "tracks": False}}
+            {"name": "all", "songs": 8, "parts": {"melody": True, "sound": False, "tracks": False}, "tracker": {}}
         ]
     hum = folder / "hums/1.wav"
     found, alone = searched(front, hum), Library("whole", folder / "index").hum(hum, "hum")
@@ -169,8 +170,46 @@ def test_what_is_no_recording_is_told_as_by_one_library(
 ):
     every = Shards.at("all", [serve(opened(tmp_path, part=one)) for one in dealt], PATIENT_S)
     (tmp_path / "text.wav").write_text("no sound")
-    with pytest.raises(InputError, match="the recording"):
+    with pytest.raises(InputError, match=r"text\.wav: "):
         every.hum(tmp_path / "text.wav", "hum")
+
+
+def test_a_hum_is_tracked_once_however_many_shards_there_are(
+    serve: Serve, folder: Path, dealt: list[Library], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    every = Shards.at("all", [serve(opened(tmp_path, part=one)) for one in dealt], PATIENT_S)
+    every.require()
+    by_shards: list[Path] = []
+
+    def track(tracker: Tracker, path: Path) -> F0:
+        by_shards.append(path)
+        return track_file(tracker, path)
+
+    monkeypatch.setattr("humfind.f0.track_file", track)  # which a library's own queries are made by
+    once = every.hum(folder / "hums/1.wav", "hum")
+    assert not by_shards
+    without = Shards.at("all", [shard.address for shard in every.shards], PATIENT_S)
+    without.require()
+    for address, about in without.known.items():
+        other = json.dumps(json.loads(about.tracker) | {"tracker": "not on this machine"})
+        without.known[address] = about._replace(tracker=other)
+    assert without.hum(folder / "hums/1.wav", "hum") == once
+    assert len(by_shards) == INTO
+
+
+def test_a_shard_that_now_tracks_in_another_way_is_told_apart_and_asked_anew(
+    serve: Serve, folder: Path, dealt: list[Library], tmp_path: Path
+):
+    every = Shards.at("all", [serve(opened(tmp_path, part=one)) for one in dealt], PATIENT_S)
+    every.require()
+    first = every.shards[0].address
+    slower = json.dumps(json.loads(every.known[first].tracker) | {"version": "of last year"})
+    every.known[first] = every.known[first]._replace(tracker=slower)
+    hum = folder / "hums/1.wav"
+    assert every.hum(hum, "hum")["missing"] == [{"shard": first, "why": "was built anew"}]
+    found = every.hum(hum, "hum")
+    assert found["missing"] == []
+    assert len(found["answers"]) == 8
 
 
 class Answering:

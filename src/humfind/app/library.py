@@ -27,7 +27,7 @@ from humfind.retrieval.similar import SimilarSearcher, listen
 from humfind.retrieval.sound import song_means
 from humfind.retrieval.sound_map import MOST, flattened, group_of
 from humfind.retrieval.words import WordSearcher
-from humfind.types import Contour, InputError, Ranking
+from humfind.types import F0, Contour, InputError, Ranking
 
 LINE_HZ = 12.5  # of the lines that the page draws
 AROUND_S = 2.0  # of a song, drawn before and after the place that was found
@@ -123,18 +123,23 @@ class Library:
         """Songs."""
         return len(self.songs.music_ids)
 
-    def hum(self, file: Path, name: str) -> dict[str, Any]:
-        """The verdict on a hum, and for each answer the hum's line on the song's; without a melody it is not here, and
-        ``reason`` says so. Raises InputError."""
+    @property
+    def tracker(self) -> Mapping[str, Any]:
+        """By which its hums are tracked, as the index names it; nothing where it takes recordings alone."""
+        return self.searcher.index.info.tracker if self.parts["melody"] else {}
+
+    def hum(self, hum: Path | F0, name: str) -> dict[str, Any]:
+        """The verdict on a recording of a hum, or on its f0 by ``tracker``, and for each answer the hum's line on the
+        song's; without a melody it is not here, and ``reason`` says so. Raises InputError."""
         searcher = self.searcher  # another may be there the next time
         try:
-            found = searcher.search(file, name)
+            query, ranking = searcher.search(hum, name)
         except NoMelodyError as error:
             return {"query": name, "verdict": "not here", "here": 0.0, "reason": str(error), "answers": []}
-        said = self._without_paths(verdict_of(found.ranking, searcher.index, self.tags))
-        said["length_s"] = round(found.query.length_s, 2)
-        said["line"] = _line(found.query.contour) if found.query.contour else []
-        for row, answer in zip(said["answers"], found.ranking.answers, strict=True):
+        said = self._without_paths(verdict_of(ranking, searcher.index, self.tags))
+        said["length_s"] = round(query.length_s, 2)
+        said["line"] = _line(query.contour) if query.contour else []
+        for row, answer in zip(said["answers"], ranking.answers, strict=True):
             contour = searcher.index.contour(answer.music_id)
             if answer.match and contour:
                 row["line"] = _line(contour, answer.match.start_s - AROUND_S, answer.match.end_s + AROUND_S)

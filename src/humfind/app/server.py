@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
@@ -26,13 +27,15 @@ from humfind.app.libraries import Libraries
 from humfind.app.library import Library
 from humfind.app.shards import UnavailableError
 from humfind.audio.load import require_shorter
+from humfind.config import HOPS_S
 from humfind.retrieval.playlist import Pick
 from humfind.runtime.cores import cores
 from humfind.runtime.files import atomic_write
 from humfind.runtime.limits import peak_memory_gb
-from humfind.types import InputError
+from humfind.types import F0, InputError
 
 LONGEST_HUM_S, LONGEST_SOUND_S = 60.0, 600.0  # that are searched
+MOST_FRAMES = round(LONGEST_HUM_S / HOPS_S[0])
 PAGE = {"": "text/html", "page.css": "text/css"} | {
     f"{name}.js": "text/javascript" for name in ("page", "texts", "drawing", "microphone", "pitch", "recorder")
 }
@@ -41,6 +44,23 @@ Index = Annotated[str, Query(max_length=500, description="of a library, as /api/
 Top = Annotated[int, Query(ge=1, le=50)]
 SongId = Annotated[str, Query(max_length=500)]
 log = logging.getLogger(__name__)
+
+
+class AskedF0(BaseModel):
+    """A hum as it was tracked: hz (0 where there is no pitch) and confidence of each frame. tracker: as /api/indexes
+    names the library's, which it must be."""
+
+    tracker: dict[str, Any]
+    hop_s: float = Field(ge=HOPS_S[0], le=HOPS_S[1])
+    threshold: float = Field(ge=0, le=1)
+    hz: list[Annotated[float, Field(ge=0, le=20_000)]] = Field(max_length=MOST_FRAMES)
+    confidence: list[Annotated[float, Field(ge=0, le=1)]] = Field(max_length=MOST_FRAMES)
+
+    def f0(self) -> F0:
+        """Raises InputError."""
+        if len(self.hz) != len(self.confidence) or len(self.hz) * self.hop_s > LONGEST_HUM_S + self.hop_s:
+            raise InputError(f"f0: give a confidence for each hz, of {LONGEST_HUM_S:.0f} s at most")
+        return F0(np.array(self.hz, np.float32), np.array(self.confidence, np.float32), self.hop_s, self.threshold)
 
 
 class AskedPlaylist(BaseModel):
@@ -130,8 +150,11 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
 
     @app.get("/api/indexes")
     def indexes() -> list[dict[str, Any]]:
-        """Each library, its songs, and what it can be asked."""
-        return [{"name": name, "songs": one.count, "parts": one.parts} for name, one in list(libraries.open.items())]
+        """Each library, its songs, what it can be asked, and by which tracker its hums are tracked."""
+        return [
+            {"name": name, "songs": one.count, "parts": one.parts, "tracker": one.tracker}
+            for name, one in list(libraries.open.items())
+        ]
 
     @app.get("/api/folders")
     async def folders() -> list[dict[str, Any]]:
@@ -160,6 +183,15 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
         if while_humming and waiting.is_busy:
             raise HTTPException(429, "others are being answered; hum on", {"retry-after": "2"})
         return await heard(request, LONGEST_HUM_S, lambda file: chosen.hum(file, "hum"), not while_humming, pcm_hz)
+
+    @app.post("/api/search/f0")
+    async def search_f0(request: Request, asked: Annotated[AskedF0, Body()], index: Index = "") -> Any:
+        """A hum that was tracked elsewhere, by the library's own tracker: as by the recording."""
+        chosen = library(index, "melody")
+        if not chosen.tracker or asked.tracker != chosen.tracker:
+            raise HTTPException(409, "not tracked as this library's hums; /api/indexes names its tracker")
+        line = asked.f0()
+        return await worked(request, lambda: chosen.hum(line, "hum"))
 
     @app.get("/api/tag")
     async def tag(

@@ -21,13 +21,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
 from humfind.app.library import MOST_NAMED, Library
-from humfind.config import RankConfig
+from humfind.config import F0Config, RankConfig
+from humfind.f0 import Tracker, make_tracker, track_file
 from humfind.rankers.fusion import none_among
-from humfind.types import Answer, InputError, Ranking
+from humfind.types import F0, Answer, InputError, Ranking
 
 SLOWEST_S = 5.0  # a shard that has not answered by then is left out
 AT_ONCE = 8  # questions to a shard
@@ -41,6 +42,17 @@ class UnavailableError(Exception):
 
 class _LeftOutError(Exception):
     """A shard's songs are not searched: why."""
+
+
+class _OtherwiseError(_LeftOutError):
+    """It is no longer what it said it was."""
+
+
+class About(NamedTuple):
+    """Of a shard. tracker: of its hums, as JSON; empty where it takes recordings alone."""
+
+    songs: int
+    tracker: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,8 @@ class Shard:
         headers = {"x-humfind-client": secrets.token_hex(8)}  # hums of many people come from here
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            headers["content-type"] = "application/json" if body[:1] == b"{" else "application/octet-stream"
         request = urllib.request.Request(self.address + path, body, headers)
         try:
             with urllib.request.urlopen(request, timeout=slowest_s) as answer:
@@ -82,6 +96,8 @@ class Shard:
                 raise KeyError(said) from error
             if error.code in (413, 422) and body is not None:
                 raise InputError(said or "the recording cannot be searched") from error
+            if error.code == 409:
+                raise _OtherwiseError("was built anew") from error
             raise _LeftOutError("busy" if error.code == 429 else said or f"status {error.code}") from error
         except TimeoutError as error:
             raise _LeftOutError("slow") from error
@@ -89,24 +105,28 @@ class Shard:
             slow = isinstance(getattr(error, "reason", None), TimeoutError)
             raise _LeftOutError("slow" if slow else "does not answer") from error
 
-    def songs(self) -> int:
-        """How many it has. Raises _LeftOutError."""
+    def about(self) -> About:
+        """Raises _LeftOutError."""
         try:
             first = json.loads(self.ask("/api/indexes"))[0]
             if not first["parts"]["melody"]:
                 raise _LeftOutError("its library has no melodies")
-            return int(first["songs"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise _LeftOutError("is no humfind app") from error
+            tracker: dict[str, Any] = first["tracker"]
+            if tracker:
+                F0Config.of(tracker)
+            return About(int(first["songs"]), json.dumps(tracker) if tracker else "")
+        except (KeyError, IndexError, TypeError, ValueError) as error:  # InputError is a ValueError
+            raise _LeftOutError("is no humfind app of this version") from error
 
 
 @dataclass(frozen=True)
 class Shards(Library):
-    """shards: where its songs are. slowest_s: for an answer of each. Only melodies are searched."""
+    """shards: where its songs are. slowest_s: for an answer of each. Only melodies are searched. A hum is tracked here,
+    once, and its f0 is what the shards are asked for."""
 
     shards: tuple[Shard, ...] = ()
     slowest_s: float = SLOWEST_S
-    sizes: dict[str, int] = field(default_factory=dict)  # songs of each shard that has answered, by its address
+    known: dict[str, About] = field(default_factory=dict)  # each shard that has answered, by its address
 
     @classmethod
     def at(cls, name: str, links: Sequence[str], slowest_s: float = SLOWEST_S) -> Shards:
@@ -122,38 +142,79 @@ class Shards(Library):
 
     def require(self) -> None:
         """Raises InputError where none answers; those that do not are told, and asked again with each hum."""
-        found, missing = self._all(lambda shard: shard.songs())
-        self.sizes.update(found)
+        found, missing = self._all(lambda shard: shard.about())
+        self.known.update(found)
         for address, why in missing.items():
             log.warning("%s: %s; its songs are left out until it answers", address, why)
         if not found:
             raise InputError(f"{self.shards[0].address}: {missing[self.shards[0].address]}; start the shards first")
 
     def warm(self) -> None:
-        """Each does so itself."""
+        """Open the trackers. All else each does itself."""
+        for tracker in self._trackers_told():
+            self._tracker(tracker)
 
     @property
     def count(self) -> int:
-        return sum(self.sizes.values())
+        return sum(about.songs for about in self.known.values())
 
-    def hum(self, file: Path, name: str) -> dict[str, Any]:
+    @property
+    def tracker(self) -> Mapping[str, Any]:
+        """Shards may differ in it."""
+        return {}
+
+    def hum(self, hum: Path | F0, name: str) -> dict[str, Any]:
         """As of one library; ``missing``: the shards whose songs were not searched, and why. Raises InputError for a
         recording that cannot be searched, UnavailableError where no shard answers."""
-        body = file.read_bytes()
+        if isinstance(hum, F0):
+            raise InputError("shards are asked for a recording; send that")
+        asked = {tracker: self._question(hum, tracker) for tracker in self._trackers_told()}
 
-        def one(shard: Shard) -> dict[str, Any]:
-            if shard.address not in self.sizes:  # it was not there before
-                self.sizes[shard.address] = shard.songs()
-            said: dict[str, Any] = json.loads(shard.ask("/api/search", body, self.slowest_s))
-            return said
+        def one(shard: Shard) -> tuple[dict[str, Any], int]:
+            about = self.known.get(shard.address) or shard.about()  # it was not there before
+            self.known[shard.address] = about
+            question = asked.get(about.tracker) or self._question(hum, about.tracker)
+            try:
+                return json.loads(shard.ask(*question, self.slowest_s)), about.songs
+            except _OtherwiseError:
+                self.known.pop(shard.address, None)
+                raise
 
         told, missing = self._all(one)
         if not told:
             raise UnavailableError("; ".join(f"{address}: {why}" for address, why in missing.items()))
-        sizes = [self.sizes[address] for address in told]
-        return merged(name, list(told.values()), sizes) | {
+        answers, sizes = zip(*told.values(), strict=True)
+        return merged(name, answers, sizes) | {
             "missing": [{"shard": address, "why": why} for address, why in missing.items()]
         }
+
+    def _trackers_told(self) -> list[str]:
+        return sorted({about.tracker for about in list(self.known.values())})
+
+    def _question(self, hum: Path, tracker: str) -> tuple[str, bytes]:
+        """Path and body of the request for a hum by this tracker. Raises InputError where the hum cannot be read."""
+        opened = self._tracker(tracker)
+        if opened is None:
+            return "/api/search", hum.read_bytes()
+        line = track_file(opened, hum)
+        columns = {"hz": line.hz.tolist(), "confidence": line.confidence.tolist()}
+        about = {"tracker": json.loads(tracker), "hop_s": line.hop_s, "threshold": line.threshold}
+        return "/api/search/f0", json.dumps(about | columns).encode()
+
+    def _tracker(self, tracker: str) -> Tracker | None:
+        """Held open; None where there is none, or not on this machine: then each shard tracks the recording itself."""
+        with self._opening:
+            if tracker and tracker not in self._trackers:
+                try:
+                    self._trackers[tracker] = make_tracker(F0Config.of(json.loads(tracker)), "hum")
+                except InputError as error:
+                    log.warning("%s; each shard tracks hums itself", error)
+                    self._trackers[tracker] = None
+            return self._trackers.get(tracker)
+
+    @cached_property
+    def _trackers(self) -> dict[str, Tracker | None]:
+        return {}
 
     def called(self, like: str) -> list[dict[str, str]]:
         told, _ = self._all(lambda shard: json.loads(shard.ask(f"/api/songs?like={quote(like)}")))

@@ -77,16 +77,16 @@ class QueryMaker:
         self.encoder, _ = load_model(model or named)
         self.tracker = make_tracker(config, "hum")
 
-    def query(self, hum: Path, name: str = "") -> Query:
-        """name: what the hum is called; the file's where empty. Raises InputError where it cannot be read, and
-        NoMelodyError where nobody hums."""
+    def query(self, hum: Path | F0, name: str = "") -> Query:
+        """hum: a recording, or what ``tracker`` made of it elsewhere. name: what it is called; the file's where empty.
+        Raises InputError where it cannot be read, and NoMelodyError where nobody hums."""
         from humfind.f0 import too_little, track_file
 
-        line = track_file(self.tracker, hum)
+        line = hum if isinstance(hum, F0) else track_file(self.tracker, hum)
         if reason := too_little(line.voiced_s, "hum"):
             louder = "" if line.voiced_s else "; hum louder, or nearer to the microphone"
             raise NoMelodyError(f"{name or hum}: {reason}{louder}")
-        return make_query(printable(name or hum.name), line, self.encoder)
+        return make_query(printable(name if name or isinstance(hum, F0) else hum.name), line, self.encoder)
 
 
 def load_queries(hums: Sequence[Path], index: Path, model: str = "") -> HumQueries:

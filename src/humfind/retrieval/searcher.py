@@ -61,22 +61,20 @@ class Searcher:
         line = F0(hz, np.ones_like(hz), 0.01)
         search.search(make_query("scale", line, self.maker.encoder), self.index, self.ranker, self.rank.top)
 
-    def search(self, hum: Path, name: str = "") -> Searched:
-        """name: what the hum is called; the file's where empty. Raises InputError where the recording cannot be read,
-        and where it has no melody."""
-        return self._ranked([hum], [self.maker.query(hum, name)])[0]
+    def search(self, hum: Path | F0, name: str) -> tuple[Query, Ranking]:
+        """hum: a recording, or its f0 by the index's tracker. name: what it is called. Raises InputError where the
+        recording cannot be read, and NoMelodyError where it has no melody."""
+        query = self.maker.query(hum, name)
+        return query, search.search(query, self.index, self.ranker, self.rank.top)
 
     def search_made(self, hums: Sequence[Path], made: HumQueries) -> tuple[list[Searched], list[str]]:
         """Recordings whose queries are made already, by ``load_queries``, perhaps in another process; of those without
         one the reasons. Raises InputError where another index or another model made them."""
         self._require(made.tracker, made.model_checksum)
         asked = [(hum, one) for hum, one in zip(hums, made.queries, strict=True) if isinstance(one, Query)]
-        found = self._ranked([hum for hum, _ in asked], [query for _, query in asked])
+        rankings = search.rank_all([query for _, query in asked], self.index, self.ranker, self.rank.top)
+        found = [Searched(*both, ranking) for both, ranking in zip(asked, rankings, strict=True)]
         return found, [reason for reason in made.queries if isinstance(reason, str)]
-
-    def _ranked(self, hums: Sequence[Path], queries: Sequence[Query]) -> list[Searched]:
-        rankings = search.rank_all(queries, self.index, self.ranker, self.rank.top)
-        return [Searched(*one) for one in zip(hums, queries, rankings, strict=True)]
 
     def _require(self, tracker: dict[str, Any], checksum: str) -> None:
         if tracker != self.index.info.tracker:  # each has read an index.json of its own
