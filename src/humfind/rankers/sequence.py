@@ -75,7 +75,7 @@ class Neighbours(NamedTuple):
 
     nearest: Callable[[Floats, int], tuple[Floats, Ints]]
     k: int = 1000
-    tempos_apart: float = 0.5
+    tempos_apart: float = 0.25
 
 
 class WindowSequence:
