@@ -28,6 +28,7 @@ from benchmarks.speed.side_by_side import ceilings, machine
 from humfind.audio import separate
 from humfind.audio.load import stream
 from humfind.audio.separate import VoiceSeparator
+from humfind.audio.spans import spans
 from humfind.config import F0Config
 from humfind.f0 import make_tracker, swiftf0, track_file
 from humfind.f0.salience import MelodyLine, load_network
@@ -124,12 +125,8 @@ def operations(path: Path, work: Callable[[Floats], Any]) -> float:
 def voice_of(sound: Floats) -> None:
     """In this thread, which is where operations are counted."""
     separator = VoiceSeparator(1)
-    step = (separate.FRAMES - 2 * separate.MARGIN) * separate.HOP
     length = (separate.FRAMES - 1) * separate.HOP + separate.FFT
-    for start in range(0, len(sound), step):
-        span = np.zeros(length, np.float32)
-        part = sound[start : start + length]
-        span[: len(part)] = part
+    for span, _ in spans([sound], separate.HOP, separate.FRAMES - 2 * separate.MARGIN, 0, length):
         separator._separate(span)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_a_hum_that_was_tracked_elsewhere_has_the_answer_of_its_recording(folder
     silent = client.post("/api/search/f0", json=tracked | {"hz": [0.0] * len(tracked["hz"])}).json()
     assert silent["verdict"] == "not here"
     assert silent["reason"].startswith("hum: silent: no frame has a pitch")
+
+
+def test_the_tracker_is_that_of_the_index_that_is_searched(folder, client, tracked, tmp_path, monkeypatch):
+    """Which may be another by the time that a hum's turn has come."""
+    first = Library("mine", folder / "index").searcher
+    info = replace(first.index.info, tracker=first.index.info.tracker | {"version": "another"})
+    replace(first.index.delete(["3"]), info=info).save(tmp_path / "index")
+    then = Library("mine", tmp_path / "index").searcher
+    opened_in_turn = iter([first])
+    monkeypatch.setattr(Library, "searcher", property(lambda library: next(opened_in_turn, then)))
+    assert client.post("/api/search/f0", json=tracked).json()["answers"][0]["music_id"] == "3"
+    answer = client.post("/api/search/f0", json=tracked)
+    assert (answer.status_code, answer.json()["detail"][:11]) == (409, "not tracked")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 Sounding = Callable[[str], bytes]  # music_id -> wav, of a song that is written, not recorded
 
 
+class OtherTrackerError(InputError):
+    """Of an f0 that is not by the library's tracker."""
+
+
 @dataclass(frozen=True)
 class Library:
     """name: what it is called on the page. folder: its index. sounding: plays songs that have no recording."""
@@ -128,10 +132,12 @@ class Library:
         """By which its hums are tracked, as the index names it; nothing where it takes recordings alone."""
         return self.searcher.index.info.tracker if self.parts["melody"] else {}
 
-    def hum(self, hum: Path | F0, name: str) -> dict[str, Any]:
+    def hum(self, hum: Path | F0, name: str, tracker: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The verdict on a recording of a hum, or on its f0 by ``tracker``, and for each answer the hum's line on the
-        song's; without a melody it is not here, and ``reason`` says so. Raises InputError."""
+        song's; without a melody it is not here, and ``reason`` says so. Raises InputError, OtherTrackerError."""
         searcher = self.searcher  # another may be there the next time
+        if isinstance(hum, F0) and tracker != searcher.index.info.tracker:
+            raise OtherTrackerError("not tracked as this library's hums; /api/indexes names its tracker")
         try:
             query, ranking = searcher.search(hum, name)
         except NoMelodyError as error:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 from humfind import __version__
 from humfind.app.guard import TooManyError, Turns, is_loopback
 from humfind.app.libraries import Libraries
-from humfind.app.library import Library
+from humfind.app.library import Library, OtherTrackerError
 from humfind.app.shards import UnavailableError
 from humfind.audio.load import require_shorter
 from humfind.config import HOPS_S
@@ -188,10 +188,8 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
     async def search_f0(request: Request, asked: Annotated[AskedF0, Body()], index: Index = "") -> Any:
         """A hum that was tracked elsewhere, by the library's own tracker: as by the recording."""
         chosen = library(index, "melody")
-        if not chosen.tracker or asked.tracker != chosen.tracker:
-            raise HTTPException(409, "not tracked as this library's hums; /api/indexes names its tracker")
         line = asked.f0()
-        return await worked(request, lambda: chosen.hum(line, "hum"))
+        return await worked(request, lambda: chosen.hum(line, "hum", asked.tracker))
 
     @app.get("/api/tag")
     async def tag(
@@ -277,6 +275,10 @@ def make_app(libraries: Libraries, turns: Turns | None = None, page: bool = True
     @app.exception_handler(InputError)
     async def cannot_be_done(request: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(OtherTrackerError)
+    async def tracked_otherwise(request: Request, error: OtherTrackerError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 409)
 
     @app.exception_handler(UnavailableError)
     async def not_now(request: Request, error: UnavailableError) -> JSONResponse:

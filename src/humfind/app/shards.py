@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
-from humfind.app.library import MOST_NAMED, Library
+from humfind.app.library import MOST_NAMED, Library, OtherTrackerError
 from humfind.config import F0Config, RankConfig
 from humfind.f0 import Tracker, make_tracker, track_file
 from humfind.rankers.fusion import none_among
@@ -163,11 +163,11 @@ class Shards(Library):
         """Shards may differ in it."""
         return {}
 
-    def hum(self, hum: Path | F0, name: str) -> dict[str, Any]:
+    def hum(self, hum: Path | F0, name: str, tracker: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """As of one library; ``missing``: the shards whose songs were not searched, and why. Raises InputError for a
         recording that cannot be searched, UnavailableError where no shard answers."""
         if isinstance(hum, F0):
-            raise InputError("shards are asked for a recording; send that")
+            raise OtherTrackerError("shards may differ in their trackers; send the recording")
         asked = {tracker: self._question(hum, tracker) for tracker in self._trackers_told()}
 
         def one(shard: Shard) -> tuple[dict[str, Any], int]:

@@ -83,10 +83,11 @@ class QueryMaker:
         from humfind.f0 import too_little, track_file
 
         line = hum if isinstance(hum, F0) else track_file(self.tracker, hum)
+        where = name or ("the hum" if isinstance(hum, F0) else str(hum))
         if reason := too_little(line.voiced_s, "hum"):
             louder = "" if line.voiced_s else "; hum louder, or nearer to the microphone"
-            raise NoMelodyError(f"{name or hum}: {reason}{louder}")
-        return make_query(printable(name if name or isinstance(hum, F0) else hum.name), line, self.encoder)
+            raise NoMelodyError(f"{where}: {reason}{louder}")
+        return make_query(printable(name or Path(where).name), line, self.encoder)
 
 
 def load_queries(hums: Sequence[Path], index: Path, model: str = "") -> HumQueries:
