@@ -20,6 +20,8 @@ from humfind.training.state import State
 from humfind.types import InputError
 
 NOTEBOOKS = REPOSITORY / "notebooks"
+SONGS = 16
+LONGEST_S = 600  # where a machine is slow and does other things, too
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "home").mkdir()
     (folder / "home" / "notebooks").symlink_to(NOTEBOOKS)
     rows = ["music_id,song_path,hum_path"]
-    for i in range(40):
+    for i in range(SONGS):
         put_audio(folder / f"data/train/song/{i:04d}.wav", f0_of(melody(i, notes=40), shift=12))
         put_audio(folder / f"data/train/hum/{i:04d}.wav", f0_of(melody(i, notes=20), shift=9))
         rows.append(f"{i:04d},train/song/{i:04d}.wav,train/hum/{i:04d}.wav")
@@ -51,16 +53,17 @@ def interrupted(arguments: list[str], world: Path, ready: Callable[[], bool]) ->
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
-    while not ready() and process.poll() is None and time.monotonic() < deadline:
+    deadline = time.monotonic() + LONGEST_S
+    while not (begun := ready()) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
     try:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=LONGEST_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
+    assert begun, f"it was not so far within {LONGEST_S} s: {errors}"
     assert "Traceback" not in errors, errors
     assert process.returncode == 130, errors
     return process
@@ -79,7 +82,7 @@ def test_tracking_keeps_its_parts(world: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert len(Store(store).rows("train", "song")) == 40
+    assert len(Store(store).rows("train", "song")) == SONGS
 
 
 def test_an_index_of_a_folder_keeps_what_was_tracked(world: Path) -> None:
@@ -135,7 +138,7 @@ def test_a_killed_worker_of_search_is_one_line(world: Path) -> None:
     assert made.returncode == 0, made.stderr
     search = [sys.executable, "-m", "humfind", "search", "data/train/hum/0001.wav", "--index", "hums"]
     environment["PYTHONPATH"] = os.pathsep.join([str(plug), environment.get("PYTHONPATH", "")])
-    done = subprocess.run(search, cwd=world, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(search, cwd=world, env=environment, capture_output=True, text=True, timeout=LONGEST_S)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert "a worker process was ended from outside" in done.stderr
