@@ -1,13 +1,13 @@
 """Songs as recordings: full mixes with a sung or a played lead, tracked and searched, tracker by tracker.
 
     python -m benchmarks.accuracy.mixes [--data FOLDER] [--songs 40] [--sung 0.67] [--seed 0]
-                                       [--trackers NAME ...] [--out FILE.md]
+                                       [--trackers NAME ...] [--rankers NAME ...] [--out FILE.md]
 
 A song is a minute of an even-numbered melody of POP909 (FOLDER: see benchmarks/accuracy/suites.py), 44.1 kHz stereo:
 the lead sung by a simulated open voice or played by an instrument of TimGM6mb, -3 to +3 dB beside a band of the same
-soundfont (chords by rule, bass, drums). Hums: simulated, 9 to 14 s, as 16 kHz wav. A row a tracker and kind of lead:
-raw pitch and overall accuracy of the tracked line by mir_eval, MRR@10 of ``fusion`` with ``--model pretrained`` from
-the wav files of the hums, and processor seconds a second of music. pip install mir_eval; pip
+soundfont (chords by rule, bass, drums). Hums: simulated, 9 to 14 s, as 16 kHz wav. A row a tracker, kind of lead and
+ranker: raw pitch and overall accuracy of the tracked line by mir_eval, MRR@10 with ``--model pretrained`` from the wav
+files of the hums, and processor seconds a second of music. pip install mir_eval; pip
 install --no-deps -r requirements-no-deps.txt; and for tracker basic-pitch, pip install --no-deps basic-pitch==0.4.0.
 More trackers: ``salience``, the network of ``mix`` alone; ``mix and salience``, both lines of each song in the index.
 """
@@ -15,6 +15,7 @@ More trackers: ``salience``, the network of ``mix`` alone; ``mix and salience``,
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections.abc import Iterable
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sung", type=float, default=SUNG, help="share of the songs")
     parser.add_argument("--trackers", nargs="*", default=["torchcrepe", "swiftf0", "mix"])
+    parser.add_argument("--rankers", nargs="*", default=["fusion"])
     parser.add_argument("--out", type=Path, default=None)
     asked = parser.parse_args()
     model, _ = load_model("pretrained")
@@ -234,11 +236,15 @@ def main() -> None:
             entries = [(Song(song.name), f0) for song, found in zip(songs, lines, strict=True) for f0 in found]
             index = search.build_index(entries, model)
             queries = [search.make_query(path.name, track_file(ear, path), model) for path, _ in hums]
-            ranks = search.ranks_of(search.rank_all(queries, index, make_ranker(RankConfig(), index)), answers)
             right = np.array([accuracy(song, found[0]) for song, found in zip(songs, lines, strict=True)])
-            for kind in [*sorted({song.lead for song in songs}, reverse=True), "all"]:
+            rankers = {ranker: make_ranker(RankConfig(ranker=ranker), index) for ranker in asked.rankers}
+            ranks = {
+                ranker: search.ranks_of(search.rank_all(queries, index, made), answers)
+                for ranker, made in rankers.items()
+            }
+            for kind, ranker in itertools.product([*sorted({song.lead for song in songs}, reverse=True), "all"], ranks):
                 of_kind = np.array([kind in ("all", song.lead) for song in songs])
-                report = metrics.report(ranks[(kinds == kind) | (kind == "all")], len(songs))
+                report = metrics.report(ranks[ranker][(kinds == kind) | (kind == "all")], len(songs))
                 rows.append(
                     {
                         "songs' tracker": name,
@@ -247,6 +253,7 @@ def main() -> None:
                         "songs": report.songs,
                         "raw pitch": f"{right[of_kind, 0].mean():.2f}",
                         "overall": f"{right[of_kind, 1].mean():.2f}",
+                        "ranker": ranker,
                         "MRR@10": str(report.mrr),
                         "top-1": str(report.top1),
                         "CPU s a second": f"{spent / (LENGTH_S * len(songs)):.3f}" if kind == "all" else "",

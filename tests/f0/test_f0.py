@@ -15,10 +15,11 @@ import torch.nn.functional as F
 
 from humfind.audio import load as audio
 from humfind.audio.load import load, resample
+from humfind.audio.spans import stretches
 from humfind.config import F0Config
 from humfind.data.demo import encode_mp3
 from humfind.f0 import Tracker, crepe_network, decode, make_tracker
-from humfind.f0.swiftf0 import regrid
+from humfind.f0.swiftf0 import SwiftF0, regrid
 from humfind.types import F0, InputError, Recording
 
 CREPE = F0Config(threads=1)
@@ -234,6 +235,44 @@ def test_viterbi_follows_notes_and_pauses() -> None:
         assert np.abs(1200 * np.log2(f0.hz[frames] / note)).max() < 30
         assert f0.voiced[frames].all()
     assert not f0.voiced[47:54].any()
+
+
+def test_parts_of_a_recording_are_tracked_as_in_the_whole(swift: Tracker) -> None:
+    rng = np.random.default_rng(8)
+    hz = np.repeat(220 * 2 ** (rng.integers(-12, 12, 140) / 12), 8_000)
+    recording = tone(hz, 16_000)
+    whole = swift(recording)
+    parts = SwiftF0(F0Config(tracker="swiftf0", threads=1)).parts()
+    for block in np.array_split(recording.samples, 7):
+        parts.push(block)
+    wanted = np.zeros(len(whole.hz), bool)
+    wanted[:40] = wanted[900:4700] = wanted[5500:5510] = wanted[-30:] = True
+    found = parts.finish(wanted, whole.hop_s)
+    assert len(found.hz) == len(whole.hz)
+    same = np.isclose(found.hz, whole.hz, rtol=1e-3) & np.isclose(found.confidence, whole.confidence, atol=1e-3)
+    assert same[wanted].mean() > 0.998, "all but where rounding decides between two notes"
+    far = np.convolve(wanted, np.ones(9), mode="same") == 0
+    assert not found.voiced[far].any()
+    assert whole.voiced[far].mean() > 0.5
+    assert not parts.finish(np.zeros(len(whole.hz), bool), whole.hop_s).voiced.any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ([], []),
+        ([0], [(0, 1)]),
+        ([4, 5], [(2, 3)]),
+        ([2, 3, 8, 9, 39], [(1, 5), (20, 21)]),
+        ([59, 60, 61], [(29, 30)]),
+        (range(40), [(0, 8), (8, 16), (16, 21)]),
+    ],
+)
+def test_stretches_of_what_is_wanted(wanted: list[int], found: list[tuple[int, int]]) -> None:
+    """Of 30 frames, each as long as two of those that are asked for."""
+    asked = np.zeros(62, bool)
+    asked[list(wanted)] = True
+    assert stretches(30, 8, 3, asked, 0.5) == found
 
 
 def test_regrid_draws_lines_in_log_frequency_between_voiced_frames_only() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from humfind.audio import harmonics
+from humfind.audio import harmonics, separate
 from humfind.audio.load import resample
 from humfind.audio.separate import RATE_HZ, VoiceSeparator
 from humfind.config import F0Config, HummerConfig
 from humfind.f0 import make_tracker
-from humfind.f0.mix import Mix, sung_frames
+from humfind.f0.mix import Mix, singing, sung_frames
 from humfind.f0.salience import MelodyLine, load_network
+from humfind.f0.swiftf0 import Parts
 from humfind.synth import voice
 from humfind.synth.hum import perform
 from humfind.synth.melody import Notes
@@ -76,11 +77,36 @@ def test_where_nobody_sings_the_salience_network_is_asked():
     assert found.voiced.mean() > 0.5
 
 
+def test_the_voice_is_read_only_where_somebody_sings(sung, monkeypatch):
+    """A song that is played for 40 s, then sung."""
+    sound, hz = sung
+    band_alone = band(40.0)
+    both = 0.5 * sound + 0.5 * band(len(sound) / RATE_HZ)[: len(sound)]
+    asked = []
+    finish = Parts.finish
+
+    def spied(self, wanted, every_s):
+        asked.append(wanted)
+        return finish(self, wanted, every_s)
+
+    monkeypatch.setattr(Parts, "finish", spied)
+    found = make_tracker(CONFIG)(Recording(np.concatenate([0.5 * band_alone, both]).astype(np.float32), RATE_HZ))
+    (wanted,) = asked
+    assert not wanted[:2900].any()
+    assert wanted[4000:].all()
+    from_there = F0(found.hz[4000:], found.confidence[4000:], found.hop_s, found.threshold)
+    assert pitch_accuracy(from_there, hz) > 0.8
+
+
+def singing_in(line: F0, voice_power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Beside a mix whose power is 1."""
+    return sung_frames(line, voice_power, singing(voice_power, np.ones(len(voice_power), np.float32)))
+
+
 def test_a_song_that_is_sung_in_its_second_half_alone():
     n, half = 12_000, 6_000
     line = F0(np.full(n, 300, np.float32), np.ones(n, np.float32), 0.01)
-    voice_power = np.where(np.arange(n) < half, 0.01, 0.5).astype(np.float32)
-    of_voice, note = sung_frames(line, voice_power, np.ones(n, np.float32))
+    of_voice, note = singing_in(line, np.where(np.arange(n) < half, 0.01, 0.5).astype(np.float32))
     assert not of_voice[: half - 1100].any()
     assert of_voice[half + 1100 :].all()
     assert note[half + 1100 :].all()
@@ -89,10 +115,8 @@ def test_a_song_that_is_sung_in_its_second_half_alone():
 def test_a_section_like_a_voice_is_one_next_to_what_is_surely_sung():
     n = 8_000
     line = F0(np.full(n, 300, np.float32), np.ones(n, np.float32), 0.01)
-    unsure = np.full(n, 0.15, np.float32)
-    assert not sung_frames(line, unsure, np.ones(n, np.float32))[0].any()
-    beside = np.where(np.arange(n) < 4_000, 0.15, 0.4).astype(np.float32)
-    assert sung_frames(line, beside, np.ones(n, np.float32))[0].all()
+    assert not singing_in(line, np.full(n, 0.15, np.float32))[0].any()
+    assert singing_in(line, np.where(np.arange(n) < 4_000, 0.15, 0.4).astype(np.float32))[0].all()
 
 
 def test_what_is_faint_or_unsure_in_the_voice_is_no_note_and_long_rests_are_not_the_voices():
@@ -102,13 +126,30 @@ def test_what_is_faint_or_unsure_in_the_voice_is_no_note_and_long_rests_are_not_
     confidence[1000:1200] = 0.0
     power = np.full(n, 0.5, np.float32)
     power[-500:] = 1e-5
-    of_voice, note = sung_frames(F0(np.full(n, 300, np.float32), confidence, 0.01), power, np.ones(n, np.float32))
+    of_voice, note = singing_in(F0(np.full(n, 300, np.float32), confidence, 0.01), power)
     sung = np.r_[500:1000, 1200:2500]
     assert note[sung].all()
     assert note.sum() == len(sung)
     assert of_voice[500:2500].all(), "a rest of two seconds among them"
     assert not of_voice[:500].any()
     assert not of_voice[-500:].any()
+
+
+def test_the_voice_below_the_highest_pitch_is_what_the_whole_spectrum_gives(sung, monkeypatch):
+    """The network sees the lower part of the spectrum that it was made for."""
+    sound, _ = sung
+    mix = (0.5 * sound + 0.5 * band(len(sound) / RATE_HZ)[: len(sound)]).astype(np.float32)
+    lower = np.concatenate(list(VoiceSeparator(1).voice([mix])))
+    monkeypatch.setattr(separate, "BINS", 1024)
+    whole = np.concatenate(list(VoiceSeparator(1).voice([mix])))
+    one, other = (np.abs(np.fft.rfft(voice)) for voice in (lower, whole))
+    hz = np.fft.rfftfreq(len(mix), 1 / RATE_HZ)
+    low = (hz > 40) & (hz < 2100)
+    assert np.linalg.norm(one[low] - other[low]) < 0.01 * np.linalg.norm(other[low])
+    high = (hz > 4200) & (hz < 11_000)
+    whole_mix = np.abs(np.fft.rfft(mix))
+    assert 0 < np.linalg.norm(one[high]) < np.linalg.norm(whole_mix[high]), "a share of the mix"
+    assert np.linalg.norm(one[hz > 11_100]) < 0.01 * np.linalg.norm(one)
 
 
 def test_hums_are_not_separated(sung):

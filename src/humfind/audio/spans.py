@@ -60,6 +60,26 @@ def side_by_side(
             yield made.result(), count
 
 
+def stretches(frames: int, longest: int, apart: int, wanted: Bools | None, ratio: float) -> list[tuple[int, int]]:
+    """Those of a network's ``frames`` that are wanted, and what lies between two no more than ``apart``: (first, past
+    the last), ``longest`` at most. wanted: of another grid's frames, ``ratio`` of the network's apart. None: all.
+    """
+    asked = np.ones(frames, bool)
+    if wanted is not None:
+        asked[:] = False
+        asked[np.minimum(np.round(np.flatnonzero(wanted) * ratio).astype(np.int64), frames - 1)] = True
+    rows = np.flatnonzero(asked)
+    if not len(rows):
+        return []
+    ends = np.flatnonzero(np.diff(rows) > apart)
+    firsts, lasts = rows[[0, *(ends + 1)]], rows[[*ends, -1]] + 1
+    return [
+        (at, min(at + longest, int(last)))
+        for first, last in zip(firsts, lasts, strict=True)
+        for at in range(int(first), int(last), longest)
+    ]
+
+
 def frames_of(span: Floats, length: int, hop: int) -> Floats:
     """(samples,) -> (frames, length), a view."""
     view: Floats = np.lib.stride_tricks.sliding_window_view(span, length)[::hop]

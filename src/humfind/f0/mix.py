@@ -34,7 +34,7 @@ FAINT = 0.01  # of its section's power: the voice's echo, no note
 POWER_S = 0.01
 POWER_SAMPLES = round(POWER_S * RATE_HZ)
 SILENT = 1e-12  # a power below which there is no sound
-Stream = TypeVar("Stream", swiftf0.Stream, MelodyLine)
+Stream = TypeVar("Stream", swiftf0.Parts, MelodyLine)
 
 
 class Mix:
@@ -71,7 +71,7 @@ class Mix:
     def track(self, blocks: Iterable[Floats]) -> F0:
         if not self.separates:
             return self.pitch.track(blocks)
-        mix, voice = Line(MelodyLine(self.network, self.hop_s)), Line(self.pitch.stream())
+        mix, voice = Line(MelodyLine(self.network, self.hop_s)), Line(self.pitch.parts())
 
         def both() -> Iterator[Floats]:
             for block in blocks:
@@ -82,8 +82,9 @@ class Mix:
             voice.push(block)
         mix.end()
         voice.end()
-        sung = voice.stream.finish()
-        of_voice, note = sung_frames(sung, voice.power(), mix.power())
+        sings = singing(voice.power(), mix.power())
+        sung = voice.stream.finish(sings, POWER_S)
+        of_voice, note = sung_frames(sung, voice.power(), sings)
         played = mix.stream.finish(~of_voice)
         hz = np.where(of_voice, sung.hz, played.hz)
         confidence = np.where(of_voice, np.where(note, sung.confidence, 0), played.confidence)
@@ -120,17 +121,20 @@ class Line(Generic[Stream]):
         return np.concatenate(self._power) if self._power else np.zeros(0, np.float32)
 
 
-def sung_frames(voice: F0, voice_power: Floats, mix_power: Floats) -> tuple[Bools, Bools]:
-    """Of each frame: whether it is the voice's, and whether the voice has a note there. powers: a row every
+def singing(voice_power: Floats, mix_power: Floats) -> Bools:
+    """Whether somebody sings around each row. powers, rows: every ``POWER_S``."""
+    return _with_peak(_section(voice_power) / np.maximum(_section(mix_power), SILENT), STILL_SUNG, SUNG)
+
+
+def sung_frames(voice: F0, voice_power: Floats, sings: Bools) -> tuple[Bools, Bools]:
+    """Of each frame: whether it is the voice's, and whether the voice has a note there. voice_power, sings: a row every
     ``POWER_S``."""
-    if not len(mix_power):
+    if not len(sings):
         return np.zeros(len(voice.hz), bool), np.zeros(len(voice.hz), bool)
-    rows = np.minimum((np.arange(len(voice.hz)) * voice.hop_s / POWER_S).astype(np.int64), len(mix_power) - 1)
-    around = _section(voice_power)
-    share = around / np.maximum(_section(mix_power), SILENT)
-    sings = _with_peak(share, STILL_SUNG, SUNG)[rows]
-    note = sings & (voice.confidence >= SURE) & (voice_power >= FAINT * around)[rows]
-    return sings & ~_long_runs(sings & ~note, round(REST_S / voice.hop_s)), note
+    rows = np.minimum((np.arange(len(voice.hz)) * voice.hop_s / POWER_S).astype(np.int64), len(sings) - 1)
+    heard = sings & (voice_power >= FAINT * _section(voice_power))
+    note = heard[rows] & (voice.confidence >= SURE)
+    return sings[rows] & ~_long_runs(sings[rows] & ~note, round(REST_S / voice.hop_s)), note
 
 
 def _runs(chosen: Bools) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ from humfind.audio.harmonics import (
     FFT,
     HOP,
     HOP_S,
+    LEVEL_FRAMES,
     LOWEST_MIDI,
     PER_SEMITONE,
     RATE_HZ,
@@ -27,14 +28,16 @@ from humfind.audio.harmonics import (
     levelled,
     log_spectra,
 )
-from humfind.audio.spans import SILENCE
-from humfind.f0.swiftf0 import regrid
+from humfind.audio.spans import SILENCE, stretches
+from humfind.f0.swiftf0 import on_grid
 from humfind.types import F0, Bools, Floats
 
 WEIGHTS = files("humfind") / "pretrained" / "salience.safetensors"
 FINE, COARSE, DILATIONS = 24, 48, (1, 2, 4, 8, 1)
 NONE = BINS  # the class "no melody", after the pitches
-SPAN, MARGIN = 750, 80  # frames: taken at once, and those before and after that their likelihoods depend on
+SPAN = 1000  # frames that are taken at once
+SEEN = 4 + sum(DILATIONS) + 1  # frames before and after one that the network sees
+MARGIN = SEEN + LEVEL_FRAMES  # those that its likelihoods depend on
 BEFORE = MARGIN * HOP + FFT // 2  # samples, of silence
 THRESHOLD = 0.5
 NEVER = -50.0  # a log-likelihood
@@ -111,42 +114,23 @@ class MelodyLine:
         received = len(samples) - BEFORE
         frames = 1 + received // HOP
         likelihoods = np.where(np.arange(BINS + 1) == NONE, 0, NEVER).astype(np.float32)[None].repeat(frames, axis=0)
-        for first, last in _stretches(wanted, frames, self.hop_s):
+        for first, last in stretches(frames, SPAN, MARGIN, wanted, self.hop_s / HOP_S):
             wide = FFT + (last - first + 2 * MARGIN - 1) * HOP
             span = samples[first * HOP :][:wide]
             span = np.pad(span, (0, wide - len(span)))
-            found = log_likelihoods(span, last - first + 2 * MARGIN, self._network)
-            likelihoods[first:last] = found[MARGIN : MARGIN + last - first]
+            likelihoods[first:last] = log_likelihoods(span, last - first, self._network)
         hz, confidence = melody(likelihoods)
-        times_s = np.arange(1 + round(received / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
-        return F0(*regrid(hz, confidence, HOP_S, times_s, THRESHOLD), self.hop_s, THRESHOLD)
-
-
-def _stretches(wanted: Bools | None, frames: int, hop_s: float) -> list[tuple[int, int]]:
-    """The network's frames about what is wanted, in stretches of ``SPAN`` at most: (first, past the last)."""
-    asked = np.ones(frames, bool)
-    if wanted is not None:
-        asked[:] = False
-        asked[np.minimum(np.round(np.flatnonzero(wanted) * (hop_s / HOP_S)).astype(np.int64), frames - 1)] = True
-    rows = np.flatnonzero(asked)
-    if not len(rows):
-        return []
-    ends = np.flatnonzero(np.diff(rows) > MARGIN)  # what lies close together is read at once
-    firsts, lasts = rows[[0, *(ends + 1)]], rows[[*ends, -1]] + 1
-    return [
-        (at, min(at + SPAN, int(last)))
-        for first, last in zip(firsts, lasts, strict=True)
-        for at in range(int(first), int(last), SPAN)
-    ]
+        return on_grid(hz, confidence, HOP_S, received / RATE_HZ, self.hop_s, THRESHOLD)
 
 
 def log_likelihoods(samples: Floats, frames: int, network: SalienceNet) -> Floats:
-    """(frames, BINS + 1) of each pitch and of no melody; samples as ``harmonics.log_spectra`` takes them."""
-    stacked = harmonic_stack(levelled(log_spectra(samples, frames)))
+    """(frames, BINS + 1) of each pitch and of no melody; samples as ``harmonics.log_spectra`` takes them, of ``MARGIN``
+    frames more before and after."""
+    stacked = harmonic_stack(levelled(log_spectra(samples, frames + 2 * MARGIN))[LEVEL_FRAMES:-LEVEL_FRAMES])
     with torch.inference_mode():
         values = torch.from_numpy(stacked)[None].to(memory_format=torch.channels_last)
-        found: Floats = torch.log_softmax(network(values)[0], dim=1).numpy()
-    middle = samples[FFT // 2 : FFT // 2 + frames * HOP]
+        found: Floats = torch.log_softmax(network(values)[0, SEEN:-SEEN], dim=1).numpy()
+    middle = samples[MARGIN * HOP + FFT // 2 :][: frames * HOP]
     loud = np.zeros(frames, bool)
     loud[: len(middle) // HOP] = np.abs(middle[: len(middle) // HOP * HOP]).reshape(-1, HOP).max(axis=1) >= SILENCE
     return np.where(loud[:, None], found, np.where(np.arange(BINS + 1) == NONE, 0, NEVER)).astype(np.float32)

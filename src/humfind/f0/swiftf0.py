@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from humfind.audio.load import resample
+from humfind.audio.spans import stretches
 from humfind.config import F0Config
 from humfind.runtime.cores import cores
-from humfind.types import F0, Floats, InputError, Recording
+from humfind.types import F0, Bools, Floats, InputError, Recording
 
 if TYPE_CHECKING:
     from swift_f0 import SwiftF0 as Detector
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 RATE_HZ = 16_000
 NATIVE_HOP_S = 0.016
 SHORTEST = 256  # samples: one native frame
-WINDOW = 1875 * SHORTEST  # samples, 30 s: what the network sees at once
+SPAN = 1875  # native frames, 30 s: what the network sees at once
+WINDOW = SPAN * SHORTEST  # samples
+MARGIN = 12  # native frames before and after one that it depends on
 
 
 class SwiftF0:
@@ -59,6 +62,10 @@ class SwiftF0:
         """A recording whose samples come one block after the other."""
         return Stream(self.detector, self.hop_s, self.threshold)
 
+    def parts(self) -> Parts:
+        """A recording of which parts alone are tracked."""
+        return Parts(self.detector, self.hop_s, self.threshold)
+
 
 class Stream:
     """A signal in pieces of ``WINDOW`` samples, whatever its blocks' lengths, through the network."""
@@ -87,13 +94,45 @@ class Stream:
         if self._received < SHORTEST:
             self._native.push(np.zeros(SHORTEST - self._received, np.float32), RATE_HZ)
         self._take(self._native.flush())
-        times_s = np.arange(1 + round(self._received / RATE_HZ * 1e6) // round(self.hop_s * 1e6)) * self.hop_s
         hz, confidence = np.concatenate(self._hz), np.concatenate(self._confidence)
-        return F0(*regrid(hz, confidence, NATIVE_HOP_S, times_s, self.threshold), self.hop_s, self.threshold)
+        return on_grid(hz, confidence, NATIVE_HOP_S, self._received / RATE_HZ, self.hop_s, self.threshold)
 
     def _take(self, found: Any) -> None:
         self._hz.append(found.pitch_hz)
         self._confidence.append(found.confidence)
+
+
+class Parts:
+    """The f0 of parts of a signal, whose samples are kept until it is known which are asked for."""
+
+    def __init__(self, detector: Detector, hop_s: float, threshold: float) -> None:
+        self.hop_s, self.threshold = hop_s, threshold
+        self._detector = detector
+        self._kept = bytearray()  # float32; grows in place
+
+    def push(self, block: Floats) -> None:
+        """More samples, at ``RATE_HZ``."""
+        self._kept += np.ascontiguousarray(block, np.float32).data.cast("B")
+
+    def finish(self, wanted: Bools, every_s: float) -> F0:
+        """wanted: of each ``every_s`` of the signal, whether it is; elsewhere there is no pitch."""
+        samples = np.frombuffer(self._kept, np.float32)
+        frames = max(1, len(samples) // SHORTEST)
+        hz, confidence = np.zeros(frames), np.zeros(frames)
+        for first, last in stretches(frames, SPAN - 2 * MARGIN, 2 * MARGIN, wanted, every_s / NATIVE_HOP_S):
+            before = max(0, first - MARGIN)
+            found = self._detector.detect(samples[before * SHORTEST : (last + MARGIN) * SHORTEST], RATE_HZ)
+            hz[first:last] = found.pitch_hz[first - before : last - before]
+            confidence[first:last] = found.confidence[first - before : last - before]
+        return on_grid(hz, confidence, NATIVE_HOP_S, len(samples) / RATE_HZ, self.hop_s, self.threshold)
+
+
+def on_grid(
+    hz: np.ndarray, confidence: np.ndarray, native_hop_s: float, length_s: float, hop_s: float, threshold: float
+) -> F0:
+    """Of a recording of ``length_s``, every ``hop_s``: see ``regrid``."""
+    times_s = np.arange(1 + round(length_s * 1e6) // round(hop_s * 1e6)) * hop_s
+    return F0(*regrid(hz, confidence, native_hop_s, times_s, threshold), hop_s, threshold)
 
 
 def regrid(
