@@ -10,8 +10,10 @@ from humfind.audio.load import resample
 from humfind.audio.separate import RATE_HZ, VoiceSeparator
 from humfind.config import F0Config, HummerConfig
 from humfind.f0 import make_tracker
+from humfind.f0.extract import manifest_of
 from humfind.f0.mix import Mix, singing, sung_frames
 from humfind.f0.salience import MelodyLine, load_network
+from humfind.f0.store import open_for_writing
 from humfind.f0.swiftf0 import Parts
 from humfind.synth import voice
 from humfind.synth.hum import perform
@@ -188,6 +190,15 @@ def test_next_to_nothing(samples):
 
 def test_silence_has_no_pitch():
     assert not make_tracker(CONFIG)(Recording(np.zeros(5 * RATE_HZ, np.float32), RATE_HZ)).voiced.any()
+
+
+def test_a_store_tells_how_much_of_the_spectrum_was_seen(tmp_path, monkeypatch):
+    """Recordings that were tracked otherwise do not come into one store."""
+    open_for_writing(tmp_path / "store", manifest_of(make_tracker(CONFIG), CONFIG))
+    open_for_writing(tmp_path / "store", manifest_of(make_tracker(CONFIG), CONFIG))
+    monkeypatch.setattr(separate, "BINS", 1024)
+    with pytest.raises(InputError, match=r"of 384 bins.* is not .*of 1024 bins"):
+        open_for_writing(tmp_path / "store", manifest_of(make_tracker(CONFIG), CONFIG))
 
 
 def test_without_the_package_the_mend_is_said(monkeypatch):

