@@ -41,7 +41,7 @@ from humfind.scale.part import DONE, INDEX, Part, make
 from humfind.types import InputError
 
 A_PART = 8  # recordings
-TRIES = 3  # workers that a part may end before its recordings are looked at one by one, and then each of these
+TRIES = 3  # workers that may end with a part in hand before its recordings are tried one by one, and then with each
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # of a worker
 log = logging.getLogger(__name__)
 
@@ -102,11 +102,15 @@ def _dealt(recordings: Sequence[tuple[str, Path]], folder: Path, model: str, che
 
 def _make_all(client: Any, wanted: Sequence[Part]) -> tuple[list[Part], list[Part]]:
     """Those that are made, and those of one recording that ended every worker. Raises InputError where a worker says
-    so, and where the scheduler is gone."""
-    from distributed import CancelledError, KilledWorker, as_completed
+    so, and where the scheduler is gone.
 
-    made, ended = [], []
-    total = sum(len(part.keys) for part in wanted)
+    A scheduler counts a worker's end against all parts that wait for this worker. So the recordings of parts that it
+    gives up are tried once more, one after the other with nothing beside them, before one is said to be at fault."""
+    from distributed import as_completed
+
+    made: list[Part] = []
+    doubtful: list[Part] = []
+    ended: list[Part] = []
     of: dict[str, Part] = {}
 
     def submit(part: Part) -> Any:
@@ -114,25 +118,32 @@ def _make_all(client: Any, wanted: Sequence[Part]) -> tuple[list[Part], list[Par
         of[future.key] = part
         return future
 
-    with tqdm(total=total, desc="indexing", unit="recording") as bar:
-        running = as_completed([submit(part) for part in wanted])
-        for future in running:
+    with tqdm(total=sum(len(part.keys) for part in wanted), desc="indexing", unit="recording") as bar:
+        for future in as_completed([submit(part) for part in wanted]):
             part = of[future.key]
-            try:
-                future.result()
-            except KilledWorker:
-                log.warning("part %s: ended %d workers", part.folder.name, TRIES)
-                if len(part.keys) > 1:
-                    for one in part.alone():
-                        running.add(submit(one))
-                    continue
-                ended.append(part)
-            except (CancelledError, OSError) as error:
-                raise InputError("the scheduler is gone; give the same command again: it goes on from here") from error
-            else:
+            if _ends_well(future):
                 made.append(part)
-            bar.update(len(part.keys))
+                bar.update(len(part.keys))
+            else:
+                log.warning("part %s: %d workers ended; its recordings follow one by one", part.folder.name, TRIES)
+                doubtful += part.alone()
+        for part in doubtful:
+            (made if _ends_well(submit(part)) else ended).append(part)
+            bar.update()
     return made, ended
+
+
+def _ends_well(future: Any) -> bool:
+    """Whether a worker made it; False where as many ended as may. Raises InputError where the scheduler is gone."""
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        future.result()
+    except KilledWorker:
+        return False
+    except (CancelledError, OSError) as error:
+        raise InputError("the scheduler is gone; give the same command again: it goes on from here") from error
+    return True
 
 
 def _take_f0(made: Sequence[Part], ended: Sequence[Part], cache: F0Cache, config: F0Config) -> None:
