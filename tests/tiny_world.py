@@ -17,6 +17,7 @@ from humfind.types import F0, Embeddings, Floats, Windows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HOP_S = 0.01
+LONGEST_S = 600  # that a test waits for what will come: a machine may be slow and do other things, too
 CONTOUR = ContourConfig(window_s=4.0, song_hop_s=1.0, query_hop_s=1.0, query_tempos=(0.8, 1.0, 1.25))
 CONFIG = ModelConfig(
     contour=ContourConfig(window_s=4.0, query_tempos=(0.8, 1.0, 1.25)),

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from served import BOOK, Serve, opened
+from tiny_world import LONGEST_S
 
 from humfind.app import build as builds
 from humfind.app import tunes
@@ -49,7 +50,7 @@ def running(home: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen[s
 
 
 def asked(address: str, body: bytes | None = None, **headers: str) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=60) as answer:
+    with urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=LONGEST_S) as answer:
         return json.load(answer)
 
 
@@ -102,7 +103,7 @@ def test_with_a_certificate_it_speaks_https(folder: Path, tmp_path: Path):
         assert address.startswith("https://127.0.0.1:")
         health = address.replace("127.0.0.1", "localhost").replace("?token", "api/health?token")
         trusted = ssl.create_default_context(cafile=str(pem))
-        with urllib.request.urlopen(health, timeout=30, context=trusted) as answer:
+        with urllib.request.urlopen(health, timeout=LONGEST_S, context=trusted) as answer:
             assert json.load(answer)["status"] == "ok"
     with pytest.raises(InputError, match="no good for https"):
         Place(certificate=key)
@@ -123,7 +124,7 @@ def test_a_port_that_is_taken_is_one_line(folder: Path):
         taken.listen()
         port = taken.getsockname()[1]
         command = [sys.executable, "-m", "humfind", "app", "--index", str(folder / "index"), "--port", str(port)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
     assert "give another --port" in ended.stderr
 

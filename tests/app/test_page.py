@@ -15,7 +15,7 @@ import av
 import pytest
 import soundfile
 from served import BOOK, HUMMED, Serve, opened
-from tiny_world import f0_of, melody, put_audio
+from tiny_world import LONGEST_S, f0_of, melody, put_audio
 
 from humfind.app import tunes
 from humfind.app.libraries import Libraries
@@ -51,6 +51,7 @@ def browse() -> Iterator[Open]:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags, *heard])
             stack.callback(browser.close)
             page = browser.new_context(viewport=context.pop("viewport", DESKTOP), **context).new_page()
+            page.set_default_timeout(1000 * LONGEST_S)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             if quiet:
                 page.on("console", lambda said: complaints.append(said.text))
@@ -62,9 +63,9 @@ def browse() -> Iterator[Open]:
         assert not complaints
 
 
-def said(page: Any, *words: str, seconds: float = 40) -> str:
+def said(page: Any, *words: str) -> str:
     """What the page says, when it says one of these."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + LONGEST_S
     while not any(word in (text := page.inner_text("#said")) for word in words):
         assert time.monotonic() < end, f"the page says: {text!r}"
         time.sleep(0.05)
@@ -375,6 +376,8 @@ def test_a_folder_is_added_from_the_page_with_progress(browse: Open, serve: Serv
     page.click("#add button")
     page.wait_for_selector("#building progress")
     assert "music: " in page.inner_text("#building-what")
+    page.wait_for_function("document.querySelector('#said').textContent !== 'No library is open.'")
+    assert page.inner_text("#said").startswith("music"), "not of the tune books, which nobody asked for"
     said(page, "music is ready")
     page.wait_for_selector("#building", state="hidden")
     assert page.input_value("#library") == "music"

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from served import HUMMED, Serve, opened
+from tiny_world import LONGEST_S
 
 from humfind.app.library import Library
 from humfind.app.shards import Shard, Shards, UnavailableError, merged
@@ -57,7 +58,7 @@ def free() -> str:
 
 def searched(address: str, hum: Path) -> dict[str, Any]:
     with urllib.request.urlopen(
-        urllib.request.Request(f"{address}/api/search", hum.read_bytes()), timeout=60
+        urllib.request.Request(f"{address}/api/search", hum.read_bytes()), timeout=LONGEST_S
     ) as answer:
         found: dict[str, Any] = json.load(answer)
     return found

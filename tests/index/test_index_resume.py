@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_world import CONTOUR, QUICK, PlainModel, f0_of, hum_of, melody, put_audio
+from tiny_world import CONTOUR, LONGEST_S, QUICK, PlainModel, f0_of, hum_of, melody, put_audio
 
 from humfind import cli
 from humfind.config import F0Config, ModelConfig
@@ -55,7 +55,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, checkpoint):
     command = [sys.executable, "-m", "humfind", "index", str(music), "--out", str(out), "--model", checkpoint,
                "--tracker", "swiftf0"]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
-        end = time.monotonic() + 600
+        end = time.monotonic() + LONGEST_S
         while len(parts_of(out)) < 4 and running.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         running.send_signal(signal.SIGKILL)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from tiny_world import LONGEST_S
 
 from humfind.index.mapped import Spool, map_array, map_tensors, read_ahead, write_array, write_tensors
 from humfind.index.vectors import VectorTable
@@ -66,7 +67,7 @@ def test_rows_are_read_ahead_and_no_others(tmp_path: Path, rows: slice | np.ndar
         mapped = map_array(file, "<f2", 2, "rows", scattered=True)
     read_ahead(mapped, rows)
     wanted = np.arange(ROWS)[rows].tolist()
-    until = time.monotonic() + 120
+    until = time.monotonic() + LONGEST_S
     while not all(held(row) for row in wanted) and time.monotonic() < until:
         time.sleep(0.01)
     assert all(held(row) for row in wanted)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from tiny_world import LONGEST_S
 
 from humfind.data import demo
 from humfind.kaggle import session
 from humfind.kaggle.folder import SUITE_KERNEL, Plan, write
 from humfind.types import InputError
 
-LONGEST_S = 600
 QUICK = {"steps": "24", "validate_every": "12", "experiment_steps": "0", "songs_per_batch": "8"}
 LOOPBACK_UP = """\
 import fcntl, socket, struct

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from tiny_world import PlainModel, f0_of, melody, put_audio
+from tiny_world import LONGEST_S, PlainModel, f0_of, melody, put_audio
 
 from humfind.audio.load import load, require_readable, stream
 from humfind.data import notes
@@ -116,7 +116,7 @@ for reader, (name, read) in hostile.READERS.items():
         signal.alarm(0)
     print("ended", hostile.peak_mb(), flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONGEST_S)
     said = done.stdout.splitlines()
     assert done.returncode == 0, (said[-1], done.returncode, done.stderr[-2000:])
     peaks = [int(line.split()[1]) for line in said if line.startswith("ended")]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_world import REPOSITORY, f0_of, melody, put_audio
+from tiny_world import LONGEST_S, REPOSITORY, f0_of, melody, put_audio
 
 from humfind import cli
 from humfind.f0.store import Store
@@ -21,7 +21,6 @@ from humfind.types import InputError
 
 NOTEBOOKS = REPOSITORY / "notebooks"
 SONGS = 16
-LONGEST_S = 600  # where a machine is slow and does other things, too
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_world import CONFIG, f0_of, hum_of, melody, put_audio
+from tiny_world import CONFIG, LONGEST_S, f0_of, hum_of, melody, put_audio
 
 from humfind import cli
 from humfind.encoders import build
@@ -133,7 +133,7 @@ def test_what_a_killed_import_left_is_cleared_and_only_that(world: Path, monkeyp
 
 def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "humfind", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=LONGEST_S)
 
 
 def one_line(done: subprocess.CompletedProcess[str], word: str) -> None:
@@ -148,21 +148,23 @@ def test_a_deleted_working_folder_is_one_line(world: Path) -> None:
     script = f"cd {gone} && rmdir {gone} && {sys.executable} -m humfind doctor"
     gone.mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "HUMFIND_HOME"}
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment, timeout=LONGEST_S)
     one_line(done, "working folder is not there any more")
 
 
 @pytest.mark.parametrize("handles", [7, 8, 10])
 def test_few_file_handles_are_no_trace(world: Path, handles: int) -> None:
     script = f"ulimit -n {handles}; exec {sys.executable} -m humfind check data"
-    done = subprocess.run(["sh", "-c", script], cwd=world, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["sh", "-c", script], cwd=world, capture_output=True, text=True, timeout=LONGEST_S)
     assert done.returncode in (0, 2)
     assert "Traceback" not in done.stderr, done.stderr
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly() -> None:
     script = f"{sys.executable} -m humfind --help | head -n 1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, timeout=LONGEST_S
+    )
     assert done.stderr == ""
     assert done.returncode == 0
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from librosa.feature import melspectrogram
-from tiny_world import f0_of, melody, put_audio
+from tiny_world import LONGEST_S, f0_of, melody, put_audio
 
 from humfind.encoders.sound import SoundEncoder
 from humfind.index import Index
@@ -98,7 +98,7 @@ def test_only_what_is_new_is_read(music, tmp_path, monkeypatch):
 def test_a_killed_run_goes_on_where_it_was(music, tmp_path, monkeypatch):
     whole, out = tmp_path / "whole", tmp_path / "out"
     write(music, whole)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(music), str(out)], timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(music), str(out)], timeout=LONGEST_S, check=False)
     assert done.returncode == 9
     assert len(load_sound(out).songs) == 1
     seen = counted(monkeypatch)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_world import LONGEST_S
 from toy import toy_examples
 
 from humfind.config import ContourConfig, ModelConfig, ResNet1dConfig, TrainConfig
@@ -93,6 +94,6 @@ from test_distributed import by, toy_examples, train
 train(toy_examples(songs=10, hums=2, seed=1, length_s=6), by(2), __import__("pathlib").Path({str(tmp_path / "run")!r}))
 """
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=LONGEST_S)
     assert done.returncode == 1
     assert "InputError: training: one of its 2 processes has ended" in done.stderr

@@ -2,9 +2,9 @@
 
 Recordings are dealt to parts, each a task of its own that keeps what it has made in a folder beside the index. So a
 worker that dies costs what it had in hand; a scheduler that dies costs no more, since the same command goes on with
-what is there. A recording that ends its worker again and again is left out, and named. When all parts are there, the
-one path of ``write_index`` takes them over: the index is that of one process, byte for byte. Workers on other machines
-need the same folders by the same names, and the same version of this program.
+what is there. A recording that ends its worker again and again is left out, named, and tried again by the next build.
+When all parts are there, the one path of ``write_index`` takes them over: the index is that of one process, byte for
+byte. Workers on other machines need the same folders by the same names, and the same version of this program.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from humfind.types import InputError
 A_PART = 8  # recordings
 TRIES = 3  # workers that may end with a part in hand before its recordings are tried one by one, and then with each
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # of a worker
+ENDED = f"it ended {TRIES} workers; the next build by workers tries it again"
 log = logging.getLogger(__name__)
 
 
@@ -67,9 +68,7 @@ def write_index_by(
         config = replace(config, part_size=1)
         encoder, model_path = load_model(model or trained_or_shipped(identify(source)))
         files = music_files(source)
-        paths = [row.path for row in cache.read(KEPT_SPLIT, "song")]
-        for part in parts(cache.folder / KEPT_SPLIT / "song"):
-            paths += [skip.path for skip in read_skipped(part)]
+        paths = _skipped(cache) + [row.path for row in cache.read(KEPT_SPLIT, "song")]
         there = {PurePosixPath(path).name for path in paths}
         audible, _ = distinct_files(files, source)
         recordings = [
@@ -87,6 +86,19 @@ def write_index_by(
         index.save(folder)
         shutil.rmtree(folder / PARTS, ignore_errors=True)
     return index, skipped
+
+
+def _skipped(cache: F0Cache) -> list[str]:
+    """What the store knows to have no f0. What ended workers is forgotten, to be tried again: memory may have been
+    short."""
+    paths = []
+    for part in parts(cache.folder / KEPT_SPLIT / "song"):
+        skipped = read_skipped(part)
+        if any(skip.reason == ENDED for skip in skipped):
+            part.unlink()  # it holds this one alone
+        else:
+            paths += [skip.path for skip in skipped]
+    return paths
 
 
 def _dealt(recordings: Sequence[tuple[str, Path]], folder: Path, model: str, checksum: str, f0: F0Config) -> list[Part]:
@@ -163,8 +175,7 @@ def _take_f0(made: Sequence[Part], ended: Sequence[Part], cache: F0Cache, config
             if key in place:
                 atomic_write(part_path(folder, number), place[key].read_bytes())
             else:
-                reason = f"it ended {TRIES} workers; try it by itself"
-                write_part(folder, number, [], [Skip(key, reason, PurePosixPath(key).name)])
+                write_part(folder, number, [], [Skip(key, ENDED, PurePosixPath(key).name)])
 
 
 def _known(folder: Path, model: str, checksum: str) -> Index | None:

@@ -445,7 +445,7 @@ async function follow() {
       if (ended) say(ended.state === "done" ? T.built(ended.name) : T.buildFailed(ended.name, ended.error));
       return;
     }
-    if (!state.libraries.length && !before) say(T.preparing);
+    if (!state.libraries.length && !before) say(T.preparing(running.name));
     before = running.name;
     $("building-what").textContent = T.building(running.name, T.steps[running.step] ?? T.tracking, running.share);
     $("share").value = running.share;

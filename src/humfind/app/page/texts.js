@@ -7,7 +7,7 @@ const EN = {
   building: (name, step, share) => `${name}: ${step}, ${Math.round(100 * share)} %`,
   buildFailed: (name, why) => `${name} could not be added: ${why}`, built: (name) => `${name} is ready.`,
   steps: { "": "getting ready", indexing: "reading melodies", listening: "listening" }, tracking: "following the melodies",
-  preparing: "The first start prepares the tune books: a minute or two, once.", noLibrary: "No library is open.",
+  preparing: (name) => `${name}: being prepared, once. It can be searched when it is ready.`, noLibrary: "No library is open.",
   hum: "Hum", stop: "Stop", find: "Find",
   humHint: "Press and hum ten seconds. It stops by itself when you are done. Or hold it while you hum.",
   orFile: "or a recording:", wordsLabel: "How should it sound? Tags, or words of titles and artists", tags: "Tags",
