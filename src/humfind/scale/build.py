@@ -14,8 +14,11 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -41,9 +44,9 @@ from humfind.scale.part import DONE, INDEX, Part, make
 from humfind.types import InputError
 
 A_PART = 8  # recordings
-TRIES = 3  # workers that may end with a part in hand before its recordings are tried one by one, and then with each
+TRIES = 3  # workers that may end with a part in hand before its recordings are tried one by one
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # of a worker
-ENDED = f"it ended {TRIES} workers; the next build by workers tries it again"
+ENDED = f"it ended {TRIES} workers, and one by itself; the next build by workers tries it again"
 log = logging.getLogger(__name__)
 
 
@@ -117,7 +120,7 @@ def _make_all(client: Any, wanted: Sequence[Part]) -> tuple[list[Part], list[Par
     so, and where the scheduler is gone.
 
     A scheduler counts a worker's end against all parts that wait for this worker. So the recordings of parts that it
-    gives up are tried once more, one after the other with nothing beside them, before one is said to be at fault."""
+    gives up are made here, one after the other, each by a process of its own, before one is said to be at fault."""
     from distributed import as_completed
 
     made: list[Part] = []
@@ -140,7 +143,7 @@ def _make_all(client: Any, wanted: Sequence[Part]) -> tuple[list[Part], list[Par
                 log.warning("part %s: %d workers ended; its recordings follow one by one", part.folder.name, TRIES)
                 doubtful += part.alone()
         for part in doubtful:
-            (made if _ends_well(submit(part)) else ended).append(part)
+            (made if _made_alone(part) else ended).append(part)
             bar.update()
     return made, ended
 
@@ -155,6 +158,16 @@ def _ends_well(future: Any) -> bool:
         return False
     except (CancelledError, OSError) as error:
         raise InputError("the scheduler is gone; give the same command again: it goes on from here") from error
+    return True
+
+
+def _made_alone(part: Part) -> bool:
+    """By a process of this machine; False where it ended."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        try:
+            alone.submit(make, part).result()
+        except BrokenProcessPool:
+            return False
     return True
 
 
