@@ -46,7 +46,7 @@ from humfind.types import InputError
 A_PART = 8  # recordings
 TRIES = 3  # workers that may end with a part in hand before its recordings are tried one by one
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # of a worker
-ENDED = f"it ended {TRIES} workers, and one by itself; the next build by workers tries it again"
+ENDED = f"it ended {TRIES} workers"  # how the reason begins that is told of a recording
 log = logging.getLogger(__name__)
 
 
@@ -97,7 +97,7 @@ def _skipped(cache: F0Cache) -> list[str]:
     paths = []
     for part in parts(cache.folder / KEPT_SPLIT / "song"):
         skipped = read_skipped(part)
-        if any(skip.reason == ENDED for skip in skipped):
+        if any(skip.reason.startswith(ENDED) for skip in skipped):
             part.unlink()  # it holds this one alone
         else:
             paths += [skip.path for skip in skipped]
@@ -116,49 +116,34 @@ def _dealt(recordings: Sequence[tuple[str, Path]], folder: Path, model: str, che
 
 
 def _make_all(client: Any, wanted: Sequence[Part]) -> tuple[list[Part], list[Part]]:
-    """Those that are made, and those of one recording that ended every worker. Raises InputError where a worker says
+    """Those that are made, and those of one recording that ended every process. Raises InputError where a worker says
     so, and where the scheduler is gone.
 
     A scheduler counts a worker's end against all parts that wait for this worker. So the recordings of parts that it
     gives up are made here, one after the other, each by a process of its own, before one is said to be at fault."""
-    from distributed import as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     made: list[Part] = []
     doubtful: list[Part] = []
     ended: list[Part] = []
-    of: dict[str, Part] = {}
-
-    def submit(part: Part) -> Any:
-        future = client.submit(make, part, key=f"part-{part.folder.name}-{len(of)}", pure=False)
-        of[future.key] = part
-        return future
-
+    of = {f"part-{part.folder.name}": part for part in wanted}
     with tqdm(total=sum(len(part.keys) for part in wanted), desc="indexing", unit="recording") as bar:
-        for future in as_completed([submit(part) for part in wanted]):
+        for future in as_completed([client.submit(make, part, key=key, pure=False) for key, part in of.items()]):
             part = of[future.key]
-            if _ends_well(future):
-                made.append(part)
-                bar.update(len(part.keys))
-            else:
+            try:
+                future.result()
+            except KilledWorker:
                 log.warning("part %s: %d workers ended; its recordings follow one by one", part.folder.name, TRIES)
                 doubtful += part.alone()
+            except (CancelledError, OSError) as error:
+                raise InputError("the scheduler is gone; give the same command again: it goes on from here") from error
+            else:
+                made.append(part)
+                bar.update(len(part.keys))
         for part in doubtful:
             (made if _made_alone(part) else ended).append(part)
             bar.update()
     return made, ended
-
-
-def _ends_well(future: Any) -> bool:
-    """Whether a worker made it; False where as many ended as may. Raises InputError where the scheduler is gone."""
-    from distributed import CancelledError, KilledWorker
-
-    try:
-        future.result()
-    except KilledWorker:
-        return False
-    except (CancelledError, OSError) as error:
-        raise InputError("the scheduler is gone; give the same command again: it goes on from here") from error
-    return True
 
 
 def _made_alone(part: Part) -> bool:
@@ -188,7 +173,8 @@ def _take_f0(made: Sequence[Part], ended: Sequence[Part], cache: F0Cache, config
             if key in place:
                 atomic_write(part_path(folder, number), place[key].read_bytes())
             else:
-                write_part(folder, number, [], [Skip(key, ENDED, PurePosixPath(key).name)])
+                reason = f"{ENDED}, and a process of its own; the next build by workers tries it again"
+                write_part(folder, number, [], [Skip(key, reason, PurePosixPath(key).name)])
 
 
 def _known(folder: Path, model: str, checksum: str) -> Index | None:
